@@ -1,0 +1,51 @@
+"""The tree of errors that callmeter raises on purpose.
+
+    CallmeterError
+     ├─ UsageError      wrong use or settings: exit code 2
+     │   └─ SettingsError
+     ├─ InputError      input that cannot be read: exit code 1
+     │   └─ PriceError
+     ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
+     ├─ JournalFull     the journal's disk has no room for one more call
+     └─ LockHeld        another process does this work now: exit code 75
+
+Every message names the value that was wrong and what to do about it.
+"""
+
+
+class CallmeterError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+    exit_code = 1
+
+
+class UsageError(CallmeterError):
+    """A command or a question was asked in a way that cannot be answered."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting, in a file, the environment or a flag, is wrong."""
+
+
+class InputError(CallmeterError):
+    """A file or a record could not be read."""
+
+
+class PriceError(InputError):
+    """A price entry contradicts itself or another one."""
+
+
+class LedgerError(CallmeterError):
+    """The ledger cannot be used as it is."""
+
+
+class JournalFull(CallmeterError):
+    """The journal's disk has no room for the close record of one more call."""
+
+
+class LockHeld(CallmeterError):
+    """Another process holds the lock of this work."""
+
+    exit_code = 75

@@ -1,0 +1,1 @@
+"""Every way out that carries money."""

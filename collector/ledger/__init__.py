@@ -1,0 +1,1 @@
+"""The database and the journal in front of it. Only ingest writes calls; only questions read them."""

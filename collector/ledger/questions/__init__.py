@@ -1,0 +1,1 @@
+"""Pure functions from a Selection to a SELECT, by subject."""

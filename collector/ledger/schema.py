@@ -1,0 +1,223 @@
+"""The ledger's tables. Names are ids into `names`; 0 in a cell's key means "none"; NULL in a call means "not stated".
+
+Instants are microseconds UTC, money picodollars, ids 16 bytes. The views of the contract are made in migrations.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from collector.core.meters import COMMON_METERS, METERS
+
+metadata = MetaData()
+
+
+def _meters(names: tuple[str, ...] | list[str], **options: bool) -> list[Column[int]]:
+    return [Column(METERS[name].column, BigInteger, **options) for name in names]
+
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+names = Table(
+    "names",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),  # model, provider, app, key, user, session, tags, source, operation, zone, ...
+    Column("name", Text, nullable=False),
+    Column("label", Text),  # what a screen shows for it, such as an app's title
+    UniqueConstraint("kind", "name"),
+)
+
+price_sets = Table(
+    "price_sets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),  # the price id that users see
+    Column("body", Text, nullable=False),  # the set's canonical JSON
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stored_at", BigInteger, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", LargeBinary(16), primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("source", Integer, nullable=False),
+    Column("origin_id", Text),
+    Column("origin_key", BigInteger),  # 63 bits of the digest of provider and origin id
+    Column("operation", Integer, nullable=False),
+    Column("model", Integer),
+    Column("served_model", Integer),  # NULL when it is the model asked
+    Column("provider", Integer),
+    Column("app", Integer),
+    Column("key", Integer),
+    Column("user", Integer),
+    Column("session", Integer),
+    Column("tags", Integer),  # a name of kind tags: canonical JSON of the labels
+    Column("streamed", SmallInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("http_status", SmallInteger),
+    Column("error_type", Integer),
+    Column("finish_reason", Integer),
+    Column("native_finish_reason", Integer),  # NULL when it is the normal form
+    Column("latency_ms", BigInteger),
+    Column("first_token_ms", BigInteger),
+    Column("quality", SmallInteger, nullable=False),
+    Column("usage_problem", Text),
+    Column("service_tier", Integer),
+    *_meters(COMMON_METERS),
+    Column("sparse", Text),  # JSON of the other meters
+    Column("price", Integer),  # price_sets.id
+    Column("unpriced_reason", Integer),
+    Column("cost", BigInteger),
+    Column("original_cost", BigInteger),  # NULL while it is the cost
+    Column("reported_cost", BigInteger),
+    Column("attempts", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("calls_started_at", calls.c.started_at)
+Index("calls_origin_key", calls.c.origin_key)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("call_id", LargeBinary(16), primary_key=True),  # a probe's own id for a probe
+    Column("n", SmallInteger, primary_key=True),
+    Column("probe", SmallInteger, nullable=False),
+    Column("provider", Integer, nullable=False),
+    Column("model", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("http_status", SmallInteger),
+    Column("error_type", Integer),
+    Column("latency_ms", BigInteger),
+    Column("first_token_ms", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("call_id", LargeBinary(16), primary_key=True),
+    Column("source", Integer, primary_key=True),
+    Column("record", LargeBinary, nullable=False),  # the call as that source told it
+    sqlite_with_rowid=False,
+)
+
+
+def _cell(name: str, *keys: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        *(Column(key, Integer, primary_key=True, autoincrement=False) for key in keys),
+        Column("calls", BigInteger, nullable=False),
+        *_meters(list(METERS), nullable=False),
+        Column("cost", BigInteger, nullable=False),
+        Column("reported_calls", BigInteger, nullable=False),
+        Column("reported_cost", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+# quarter: seconds since 1970 divided by 900; day: days since 1970 in the zone; price and reason: one of them is 0.
+usage_quarters = _cell("usage_quarters", "quarter", "model", "provider", "app", "key", "price", "reason", "outcome")
+usage_days = _cell("usage_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
+user_days = _cell("user_days", "zone", "day", "user", "model", "provider", "price", "reason", "outcome")
+
+# grain: 0 five minutes, 1 hours, or the names.id of a declared zone (then bucket is a day).
+# Attempts count at their own provider and model; a call's first and last outcome at that attempt's provider.
+health = Table(
+    "health",
+    metadata,
+    Column("grain", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("model", Integer, primary_key=True, autoincrement=False),
+    Column("provider", Integer, primary_key=True, autoincrement=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in (
+            "ok",
+            "provider_fault",
+            "rate_limited",
+            "other",
+            "first_ok",
+            "first_fault",
+            "first_limited",
+            "last_ok",
+            "last_fault",
+            "last_limited",
+            "probe_ok",
+            "probe_fault",
+        )
+    ),
+    Column("latency", LargeBinary),  # log-bucket histograms, see core.histograms
+    Column("first_token", LargeBinary),
+    Column("throughput", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("source", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),  # bytes of the file that are in the ledger
+    Column("accepted", BigInteger, nullable=False),  # calls that the writer says it took up to there
+    Column("stored", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # when its last byte was in the ledger and its writer gone
+)
+
+open_calls = Table(
+    "open_calls",
+    metadata,
+    Column("call_id", LargeBinary(16), primary_key=True),
+    Column("segment", Integer, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("segment", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("line", Integer),  # of the file it came from, when it came from one
+    Column("reason", Text, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("rows", BigInteger),
+    Column("error", Text),
+)

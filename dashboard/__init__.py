@@ -1,0 +1,1 @@
+"""The Streamlit app: a question, a frame, a figure, a page."""
