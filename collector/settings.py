@@ -1,20 +1,29 @@
 """What can be set: flags, environment and callmeter.toml, read once into one frozen value.
 
-Precedence: flag > environment > callmeter.toml > default. Prices and all other decimals are kept as Decimal, never float.
+Precedence: flag > environment > callmeter.toml > default. Prices are kept as Decimal, never float.
 """
 
 import os
-import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from collector.core.errors import SettingsError
+from collector.toml_file import convert, read_toml, unknown_key
 
-Usd = Decimal | int
+Usd = Annotated[Decimal, Meta(ge=0)] | Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+
+DATA_DIR, LEDGER, CONFIG = "CALLMETER_DATA_DIR", "CALLMETER_LEDGER", "CALLMETER_CONFIG"
+DEFAULT_CONFIG = "callmeter.toml"
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +31,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     base_url: str
     kind: Literal["openai", "anthropic", "openrouter"] = "openai"
-    api_key_env: str | None = None
+    api_key_env: Name | None = None
     pass_key: bool = False
     data_collection: Literal["allow", "deny"] = "allow"
 
@@ -30,11 +39,11 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model at a provider. Prices that are absent come from the price book."""
 
-    model: str
-    provider: str
-    upstream_model: str | None = None
-    context_tokens: int | None = None
-    max_output_tokens: int | None = None
+    model: Name
+    provider: Name
+    upstream_model: Name | None = None
+    context_tokens: Positive | None = None
+    max_output_tokens: Positive | None = None
     operations: tuple[str, ...] = ("chat",)
     input_modalities: tuple[str, ...] | None = None
     supported_parameters: tuple[str, ...] | None = None
@@ -49,42 +58,66 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every bound, each under [settings.limits] in callmeter.toml."""
 
-    max_body_bytes: int = 32 * 1024 * 1024
-    max_answer_bytes: int = 64 * 1024 * 1024  # a plain answer, held whole
-    max_stream_copy_bytes: int = 4 * 1024 * 1024  # of a stream, kept to be parsed
-    max_event_bytes: int = 1024 * 1024  # one event of a stream
-    max_header_bytes: int = 64 * 1024
-    max_concurrent_calls: int = 2_000
-    max_attempts: int = 5
-    max_record_bytes: int = 64 * 1024  # one record of the journal
-    segment_bytes: int = 64 * 1024 * 1024
-    journal_bytes: int = 4 * 1024 * 1024 * 1024
-    batch_calls: int = 2_000
-    max_query_days: int = 1_100
-    row_query_days: int = 7
-    usage_wait_s: float = 2.0  # how long a finished stream is read on for its usage
-    drain_s: float = 20.0  # how long a stopping gateway waits for running calls
+    max_body_bytes: Positive = 32 * 1024 * 1024
+    max_answer_bytes: Positive = 64 * 1024 * 1024  # a plain answer, held whole
+    max_stream_copy_bytes: Positive = 4 * 1024 * 1024  # of a stream, kept to be parsed
+    max_event_bytes: Positive = 1024 * 1024  # one event of a stream
+    max_header_bytes: Positive = 64 * 1024
+    max_concurrent_calls: Positive = 2_000
+    max_attempts: Positive = 5
+    max_record_bytes: Positive = 64 * 1024  # one record of the journal
+    segment_bytes: Positive = 64 * 1024 * 1024
+    journal_bytes: Positive = 4 * 1024 * 1024 * 1024
+    batch_calls: Positive = 2_000
+    max_query_days: Positive = 1_100
+    row_query_days: Positive = 7
+    usage_wait_s: Seconds = 2.0  # how long a finished stream is read on for its usage
+    drain_s: Seconds = 20.0  # how long a stopping gateway waits for running calls
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands under [settings] in callmeter.toml."""
+
+    zone: str = "UTC"
+    fsync: Literal["always", "interval"] = "always"
+    on_journal_failure: Literal["refuse", "serve"] = "refuse"
+    connect_timeout_s: Seconds = 5.0
+    first_byte_timeout_s: Seconds = 60.0
+    total_timeout_s: Seconds = 600.0
+    retention_days: Positive | None = None
+    limits: Limits = Limits()
+
+
+class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What exports for finance say of the account."""
+
+    billing_account_id: str | None = None
+    invoice_issuer: str | None = None
+
+
+# Used where callmeter.toml names no provider: /v1 goes to openai, /api/v1 to openrouter, with the caller's own key.
+BUILT_IN = {
+    "openai": Provider(base_url="https://api.openai.com/v1", kind="openai", pass_key=True),
+    "openrouter": Provider(base_url="https://openrouter.ai/api/v1", kind="openrouter", pass_key=True),
+}
+_BUILT_IN_URLS = {"openai": "CALLMETER_OPENAI_URL", "openrouter": "CALLMETER_OPENROUTER_URL"}
+
+
+class Settings(Choices, frozen=True, kw_only=True):
     """Everything set, with absolute paths."""
 
     data_dir: Path
     ledger_url: str
     config_path: Path | None = None
-    zone: str = "UTC"
-    fsync: Literal["always", "interval"] = "always"
-    on_journal_failure: Literal["refuse", "serve"] = "refuse"
-    connect_timeout_s: float = 5.0
-    first_byte_timeout_s: float = 60.0
-    total_timeout_s: float = 600.0
-    retention_days: int | None = None
-    limits: Limits = Limits()
-    providers: dict[str, Provider] = {}
+    providers: dict[str, Provider] = {}  # of callmeter.toml
+    built_in: dict[str, Provider] = msgspec.field(
+        default_factory=BUILT_IN.copy
+    )  # with their addresses from the environment
     endpoints: tuple[Endpoint, ...] = ()
     budgets: tuple[dict[str, Any], ...] = ()
     channels: tuple[dict[str, Any], ...] = ()
-    finance: dict[str, Any] = {}
+    finance: Finance = Finance()
+    origins: dict[str, str] = {}  # setting -> where it came from; absent: default
 
     @property
     def journal_dir(self) -> Path:
@@ -93,3 +126,147 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def state_path(self) -> Path:
         return self.data_dir / "state.db"
+
+
+def load_settings(
+    data_dir: str | Path | None = None,
+    ledger: str | None = None,
+    config: str | Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Every setting, from flags (the arguments), the environment, callmeter.toml and defaults, in that order.
+
+    Raises SettingsError that names the flag, variable or file and key, the value, and what to do. Creates nothing.
+    """
+    data_text, data_from = _first((data_dir, "--data-dir"), (environ.get(DATA_DIR), DATA_DIR), ("data", "default"))
+    folder = _data_dir(data_text, data_from)
+    ledger_text, ledger_from = _first((ledger, "--ledger"), (environ.get(LEDGER), LEDGER), ("", "default"))
+    url = _ledger_url(ledger_text, ledger_from) if ledger_text else f"sqlite:///{folder / 'callmeter.db'}"
+    path, path_from = _config_path(config, environ)
+    tables = read_toml(path) if path else {}
+    origins = {"data_dir": data_from, "ledger_url": ledger_from, "config_path": path_from}
+    return Settings(
+        data_dir=folder,
+        ledger_url=url,
+        config_path=path,
+        built_in=_built_in(environ),
+        **(_read_tables(tables, path) if path else {}),
+        origins={name: origin for name, origin in origins.items() if origin != "default"} | _file_origins(tables, path),
+    )
+
+
+_TABLES = ("settings", "providers", "endpoints", "budgets", "channels", "finance")
+
+
+def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
+    for name in tables:
+        if name not in _TABLES:
+            raise SettingsError(f"{path}: {unknown_key(name, list(_TABLES), 'the file')}")
+    choices = convert(tables.get("settings", {}), Choices, path, "settings")
+    providers = _providers(convert(tables.get("providers", {}), dict[str, Any], path, "providers"), path)
+    listed = convert(tables.get("endpoints", []), list[Any], path, "endpoints")
+    endpoints = tuple(convert(each, Endpoint, path, f"endpoints[{n}]") for n, each in enumerate(listed))
+    _check_zone(choices.zone, path)
+    _check_endpoints(endpoints, providers, path)
+    return msgspec.structs.asdict(choices) | {
+        "providers": providers,
+        "endpoints": endpoints,
+        "budgets": convert(tables.get("budgets", []), tuple[dict[str, Any], ...], path, "budgets"),
+        "channels": convert(tables.get("channels", []), tuple[dict[str, Any], ...], path, "channels"),
+        "finance": convert(tables.get("finance", {}), Finance, path, "finance"),
+    }
+
+
+def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
+    providers = {name: convert(each, Provider, path, f"providers.{name}") for name, each in tables.items()}
+    for name, provider in providers.items():
+        _check_url(provider.base_url, f"{path}: providers.{name}.base_url")
+        if provider.pass_key and provider.api_key_env:
+            raise SettingsError(f"{path}: [providers.{name}] has both pass_key and api_key_env: keep one of them")
+    return providers
+
+
+def _check_endpoints(endpoints: tuple[Endpoint, ...], providers: dict[str, Provider], path: Path) -> None:
+    seen: set[tuple[str, str, str | None]] = set()
+    for n, each in enumerate(endpoints):
+        if each.provider not in providers:
+            known = ", ".join(providers) or "none is"
+            raise SettingsError(
+                f"{path}: endpoints[{n}].provider = {each.provider!r}: no [providers.{each.provider}] stands there"
+                f" ({known} defined): add it or correct the name"
+            )
+        if (key := (each.model, each.provider, each.upstream_model)) in seen:
+            raise SettingsError(f"{path}: endpoints[{n}]: {each.model} at {each.provider} stands there twice: drop one")
+        seen.add(key)
+
+
+def _check_zone(zone: str, path: Path) -> None:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"{path}: settings.zone = {zone!r} is not a time zone: write a name such as Europe/Berlin"
+        ) from error
+
+
+def _check_url(url: str, what: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise SettingsError(f"{what} = {url!r} is not an address: write it like https://api.example.com/v1")
+
+
+def _first(*choices: tuple[Any, str]) -> tuple[str, str]:
+    return next((str(value), origin) for value, origin in choices if value or origin == "default")
+
+
+def _data_dir(text: str, origin: str) -> Path:
+    folder = Path(text).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"the data directory {folder} (from {origin}) is not a directory: name another one")
+    return folder
+
+
+def _config_path(flag: str | Path | None, environ: Mapping[str, str]) -> tuple[Path | None, str]:
+    text, origin = _first((flag, "--config"), (environ.get(CONFIG), CONFIG), (DEFAULT_CONFIG, "default"))
+    path = Path(text).expanduser().absolute()
+    if path.is_file():
+        return path, "./callmeter.toml" if origin == "default" else origin
+    if origin == "default":
+        return None, "default"
+    raise SettingsError(f"the settings file {path} (from {origin}) does not exist: create it or name another one")
+
+
+def _ledger_url(text: str, origin: str) -> str:
+    scheme, separator, place = text.partition(":///")
+    if scheme == "sqlite" and separator and place and place != ":memory:":
+        return f"sqlite:///{Path(place).expanduser().absolute()}"
+    shown = hide_secret(text)
+    advice = f"write sqlite:///{Path(text).absolute()}" if "://" not in text else "write sqlite:///PATH"
+    raise SettingsError(f"the ledger {shown!r} (from {origin}) is not an address that can be used: {advice}")
+
+
+def hide_secret(url: str) -> str:
+    """An address without the user and password it may carry."""
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}***@{place.rsplit('@', 1)[1]}{slash}{path}" if "@" in place else url
+
+
+def _built_in(environ: Mapping[str, str]) -> dict[str, Provider]:
+    built_in = dict(BUILT_IN)
+    for name, variable in _BUILT_IN_URLS.items():
+        if url := environ.get(variable):
+            _check_url(url, variable)
+            built_in[name] = msgspec.structs.replace(BUILT_IN[name], base_url=url)
+    return built_in
+
+
+def _file_origins(tables: dict[str, Any], path: Path | None) -> dict[str, str]:
+    stated = [name for name in tables if name != "settings"]
+    for name, value in tables.get("settings", {}).items():
+        stated += [f"limits.{limit}" for limit in value] if name == "limits" else [name]
+    return {name: str(path) for name in stated}

@@ -1,0 +1,69 @@
+"""`callmeter settings`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from collector.cli.context import pass_settings
+from collector.settings import Choices, Limits, Settings, hide_secret
+
+EPILOG = """\b
+Example:
+  callmeter --config /etc/callmeter.toml settings"""
+
+
+@click.command(epilog=EPILOG)
+@pass_settings
+def settings(settings: Settings) -> None:
+    """Print every setting, its limit and where it came from; never a secret."""
+    rows = list(describe(settings))
+    widths = [max(len(row[n]) for row in rows) for n in range(2)]
+    for name, value, origin in rows:
+        click.echo(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}".rstrip())
+
+
+def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Name, value and origin of every setting, in the order of the documentation."""
+    origin = settings.origins.get
+    yield "data_dir", str(settings.data_dir), origin("data_dir", "default")
+    yield "ledger_url", hide_secret(settings.ledger_url), origin("ledger_url", "default")
+    yield "config_path", str(settings.config_path or "none"), origin("config_path", "default")
+    for name in _names(Choices):
+        if name != "limits":
+            yield name, _text(getattr(settings, name)), origin(name, "default")
+    for name in _names(Limits):
+        yield f"limits.{name}", _text(getattr(settings.limits, name)), origin(f"limits.{name}", "default")
+    yield from _tables(settings)
+
+
+def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    providers, built_in = settings.providers, not settings.providers
+    for name, provider in (settings.built_in if built_in else providers).items():
+        stated = {**msgspec.structs.asdict(provider), "base_url": hide_secret(provider.base_url)}
+        yield f"providers.{name}", _text(stated), "built in" if built_in else settings.origins.get("providers", "")
+    for n, endpoint in enumerate(settings.endpoints):
+        yield f"endpoints[{n}]", _text(msgspec.structs.asdict(endpoint)), settings.origins.get("endpoints", "")
+    for n, budget in enumerate(settings.budgets):
+        yield f"budgets[{n}]", _text(budget), settings.origins.get("budgets", "")
+    for n, channel in enumerate(settings.channels):  # an address of a channel is itself a secret
+        yield f"channels[{n}]", _text({**channel, "url": "***"}), settings.origins.get("channels", "")
+    for name in ("billing_account_id", "invoice_issuer"):
+        yield f"finance.{name}", _text(getattr(settings.finance, name)), settings.origins.get("finance", "default")
+
+
+def _names(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(kind)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_text(each)}" for key, each in value.items() if each is not None)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
