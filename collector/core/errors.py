@@ -6,7 +6,8 @@
      ├─ InputError      input that cannot be read: exit code 1
      │   └─ PriceError
      ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
-     ├─ JournalFull     the journal's disk has no room for one more call
+     ├─ JournalFailed   the journal could not be written or synced
+ │   └─ JournalFull   the journal has no room for one more call
      └─ LockHeld        another process does this work now: exit code 75
 
 Every message names the value that was wrong and what to do about it.
@@ -41,8 +42,12 @@ class LedgerError(CallmeterError):
     """The ledger cannot be used as it is."""
 
 
-class JournalFull(CallmeterError):
-    """The journal's disk has no room for the close record of one more call."""
+class JournalFailed(CallmeterError):
+    """A record could not be written, or not be made durable."""
+
+
+class JournalFull(JournalFailed):
+    """The journal cannot take on one more call: no room for its close record, or its disk fails."""
 
 
 class LockHeld(CallmeterError):

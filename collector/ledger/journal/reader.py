@@ -1,0 +1,121 @@
+"""What ingest reads of a segment, and what may be done with the file of a writer that is gone."""
+
+import fcntl
+import os
+import re
+from pathlib import Path
+
+import msgspec
+
+from collector.core.errors import LockHeld
+from collector.ledger.journal.records import Record, decode
+from collector.ledger.journal.segment import SUFFIX
+
+_LINE_START = re.compile(rb"[0-9a-f]{8} \{")
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A line, or a part of one, that is no record, and why."""
+
+    reason: str
+    raw: bytes
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Records in order, each with the position of its first byte, and where to read on."""
+
+    records: list[tuple[int, Record | Unreadable]]
+    end: int
+
+
+def segments(journal_dir: Path) -> list[Path]:
+    """The segments of a journal, the oldest first; none when there is no such directory."""
+    return sorted(journal_dir.glob("*" + SUFFIX))
+
+
+def segment_source(path: Path) -> str:
+    """The source that a segment's name states: `{created_us:016x}-{source}-{pid}-{random}.jnl`."""
+    return path.name.removesuffix(SUFFIX).split("-", 1)[1].rsplit("-", 2)[0]
+
+
+def read(path: Path, position: int, max_bytes: int) -> Chunk:
+    """The complete records from `position` on, about `max_bytes` of them, at least one when there is one.
+
+    Stops at the room that is not written yet (NUL bytes) and before a line that is not complete.
+    A line that cannot be read is Unreadable with its reason; those after it are read.
+    """
+    with path.open("rb", buffering=0) as file:
+        data = _lines(file.fileno(), position, max_bytes)
+    records: list[tuple[int, Record | Unreadable]] = []
+    at = position
+    for line in data.split(b"\n")[:-1]:
+        record = decode(line)
+        if isinstance(record, str):
+            records += _salvage(line, at, record)
+        else:
+            records.append((at, record))
+        at += len(line) + 1
+    return Chunk(records, position + len(data))
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether the segment's writer is gone: the lock is free. Raises FileNotFoundError."""
+    with path.open("rb", buffering=0) as file:
+        return _lock(file.fileno(), fcntl.LOCK_SH)
+
+
+def cut_tail(path: Path) -> bytes:
+    """Cut what follows the last complete line of an abandoned segment; returns the torn piece, without NULs at its end.
+
+    Raises LockHeld while the segment's writer lives.
+    """
+    with path.open("r+b", buffering=0) as file:
+        if not _lock(file.fileno(), fcntl.LOCK_EX):
+            raise LockHeld(f"{path} is still being written: its tail may be cut when its writer has ended")
+        torn, keep = _torn_tail(file.fileno())
+        file.truncate(keep)
+        os.fsync(file.fileno())
+        return torn
+
+
+def _lock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lines(fd: int, position: int, max_bytes: int) -> bytes:
+    """Whole lines from `position` on: about max_bytes, or the one line that is longer."""
+    while True:
+        data = os.pread(fd, max_bytes, position)
+        lines = data[: data.rfind(b"\n") + 1]
+        if b"\0" in lines:
+            # A write that this read overtook, or a hole. Pages become visible in order, so a second look tells.
+            data = os.pread(fd, len(data), position)
+            lines = data[: data.rfind(b"\n") + 1]
+        if lines or len(data) < max_bytes or data.endswith(b"\0"):
+            return lines
+        max_bytes *= 2
+
+
+def _salvage(line: bytes, at: int, reason: str) -> list[tuple[int, Record | Unreadable]]:
+    """A bad line as Unreadable, but for a good record at its end, where the newline between them was lost."""
+    for start in _LINE_START.finditer(line, 1):
+        record = decode(line[start.start() :])
+        if not isinstance(record, str):
+            return [(at, Unreadable(reason, line[: start.start()])), (at + start.start(), record)]
+    return [(at, Unreadable(reason, line))]
+
+
+def _torn_tail(fd: int) -> tuple[bytes, int]:
+    """What follows the last newline, and the position after it; the file is read backwards in pieces."""
+    end = os.fstat(fd).st_size
+    tail = b""
+    while end > 0 and b"\n" not in tail:
+        start = max(0, end - 65536)
+        tail = (os.pread(fd, end - start, start) + tail).rstrip(b"\0")
+        end = start
+    cut = tail.rfind(b"\n") + 1
+    return tail[cut:], end + cut
