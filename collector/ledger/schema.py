@@ -36,7 +36,9 @@ names = Table(
     "names",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),  # model, provider, app, key, user, session, tags, source, operation, zone, ...
+    Column(
+        "kind", Text, nullable=False
+    ),  # model, provider, app, key, user, session, tags, source, operation, zone, ...
     Column("name", Text, nullable=False),
     Column("label", Text),  # what a screen shows for it, such as an app's title
     UniqueConstraint("kind", "name"),
@@ -68,7 +70,7 @@ calls = Table(
     Column("origin_key", BigInteger),  # 63 bits of the digest of provider and origin id
     Column("operation", Integer, nullable=False),
     Column("model", Integer),
-    Column("served_model", Integer),  # NULL when it is the model asked
+    Column("served_model", Integer),
     Column("provider", Integer),
     Column("app", Integer),
     Column("key", Integer),
@@ -80,7 +82,7 @@ calls = Table(
     Column("http_status", SmallInteger),
     Column("error_type", Integer),
     Column("finish_reason", Integer),
-    Column("native_finish_reason", Integer),  # NULL when it is the normal form
+    Column("native_finish_reason", Integer),
     Column("latency_ms", BigInteger),
     Column("first_token_ms", BigInteger),
     Column("quality", SmallInteger, nullable=False),
@@ -92,6 +94,7 @@ calls = Table(
     Column("unpriced_reason", Integer),
     Column("cost", BigInteger),
     Column("original_cost", BigInteger),  # NULL while it is the cost
+    Column("cost_stated", SmallInteger),  # 1: cost, price and reason came with the call; NULL: priced here
     Column("reported_cost", BigInteger),
     Column("attempts", SmallInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -116,14 +119,17 @@ attempts = Table(
     sqlite_with_rowid=False,
 )
 
+# Only for calls that more than one record told of; a lone record is its row.
 witnesses = Table(
     "witnesses",
     metadata,
-    Column("call_id", LargeBinary(16), primary_key=True),
+    Column("id", LargeBinary(16), primary_key=True),  # as that source named the call
     Column("source", Integer, primary_key=True),
+    Column("call_id", LargeBinary(16), nullable=False),
     Column("record", LargeBinary, nullable=False),  # the call as that source told it
     sqlite_with_rowid=False,
 )
+Index("witnesses_call_id", witnesses.c.call_id)
 
 
 def _cell(name: str, *keys: str) -> Table:
@@ -188,6 +194,7 @@ segments = Table(
     Column("stored", BigInteger, nullable=False),
     Column("merged", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False),  # accepted, but the line that told of them is unreadable
     Column("ended_at", BigInteger),  # when its last byte was in the ledger and its writer gone
 )
 
@@ -208,6 +215,18 @@ rejects = Table(
     Column("line", Integer),  # of the file it came from, when it came from one
     Column("reason", Text, nullable=False),
     Column("text", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Calls that were let pass while the journal had no room: in no other table and in no sum.
+uncounted = Table(
+    "uncounted",
+    metadata,
+    Column("segment", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
