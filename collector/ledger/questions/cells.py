@@ -1,0 +1,186 @@
+"""Which table answers a question about usage, and how its rows are cut into local days.
+
+Whole days in a declared zone are day cells, everything else quarter cells; users are in the user cells of declared
+zones, and otherwise in the calls themselves. A source looks the same whatever it is: a day, keys that are ids (0:
+none), and sums.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
+from operator import add
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+
+from collector.core.errors import UsageError
+from collector.core.meters import COMMON_METERS, METERS
+from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, is_whole_days, offsets
+from collector.core.selection import DIMENSIONS, Selection
+from collector.ledger.questions.ask import Question
+from collector.ledger.schema import calls, names, usage_days, usage_quarters, user_days
+
+Number = ColumnElement[int]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A table that holds the asked-for calls or sums of them; `where` cuts it to the period."""
+
+    table: Table
+    day: Number
+    where: ColumnElement[bool]
+
+    @property
+    def is_rows(self) -> bool:
+        return self.table is calls
+
+    def key(self, name: str) -> Number:
+        """The id of a dimension, or of "price", "reason", "outcome"; 0 means none."""
+        column: Number = self.table.c[_ROW_KEYS.get(name, name) if self.is_rows else name]
+        return func.coalesce(column, 0) if self.is_rows else column
+
+    def meter(self, name: str) -> Number:
+        """The quantity of a meter."""
+        if self.is_rows and name not in COMMON_METERS:
+            return func.coalesce(type_coerce(calls.c.sparse, JSON)[name].as_integer(), 0)
+        column: Number = self.table.c[METERS[name].column]
+        return func.coalesce(column, 0) if self.is_rows else column
+
+    def amount(self, name: str) -> Number:
+        """One of "calls", "cost", "reported_calls", "reported_cost"."""
+        if not self.is_rows:
+            return self.table.c[name]
+        return _ROW_AMOUNTS[name]
+
+    def meters(self, meter_names: Iterable[str]) -> Number:
+        """The quantities of several meters, added up."""
+        return reduce(add, (self.meter(name) for name in meter_names))
+
+
+def choose(
+    selection: Selection, period: Period, zones: Collection[str], by: Collection[str], row_days: int | None
+) -> Source:
+    """The smallest source that knows a period's days and the dimensions asked for, in `by` or by the filter.
+
+    `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number).
+    Raises UsageError where the answer would take more of them.
+    """
+    needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
+    in_days = period.zone in zones and is_whole_days(period)
+    if "user" not in needed:
+        return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
+    if in_days and needed.isdisjoint({"app", "key"}):
+        return _day_cells(user_days, period)
+    if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
+        raise UsageError(
+            f"by user, this is answered from single calls, for {row_days} days at most: choose a shorter period,"
+            f" or whole days in {' or '.join(sorted(zones))} without a filter by app or key"
+        )
+    return _rows(period)
+
+
+def chosen(selection: Selection, source: Source) -> ColumnElement[bool]:
+    """The condition that keeps a source's period and a selection's names."""
+    picked = [is_one_of(source.key(name), name, selection.names(name)) for name in DIMENSIONS if selection.names(name)]
+    return and_(source.where, *picked)
+
+
+def per_day(
+    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
+) -> Question:
+    """Sums of `sums` by local day, and by name when `group` is a key of the source; `only` are further conditions.
+
+    Columns: day (days since 1970), group (the name, "" for none) and label (what a screen shows for it) when grouped,
+    then those of `sums`.
+    """
+    columns = [func.sum(value).label(label) for label, value in sums.items()]
+    question = select(source.day.label("day"), *columns).where(chosen(selection, source), *only)
+    if not group:
+        return question.group_by(literal_column("day")).order_by(literal_column("day"))
+    inner = question.add_columns(source.key(group).label("group_id"))
+    inner_table = inner.group_by(literal_column("day"), literal_column("group_id")).subquery("sums")
+    return named(inner_table, "group_id", "day", sums)
+
+
+def named(sums: Subquery, id_column: str, time_column: str, columns: Iterable[str]) -> Question:
+    """Sums with the name of one of their ids, as group and label, ordered by time and name."""
+    name = func.coalesce(names.c.name, "")
+    return (
+        select(
+            sums.c[time_column],
+            name.label("group"),
+            func.coalesce(names.c.label, names.c.name, "").label("label"),
+            *(sums.c[column] for column in columns),
+        )
+        .select_from(sums.outerjoin(names, names.c.id == sums.c[id_column]))
+        .order_by(sums.c[time_column], name)
+    )
+
+
+def local_day(seconds: Number, period: Period) -> Number:
+    """The local day of a column of seconds since 1970, by the zone's offsets within the period."""
+    first, *later = offsets(period)
+    cases = [(seconds >= start, plain(offset)) for start, offset in reversed(later)]
+    offset = case(*cases, else_=plain(first[1])) if cases else plain(first[1])
+    return (seconds + offset) // plain(DAY_S)
+
+
+def is_one_of(key: Number, dimension: str, values: tuple[str, ...]) -> ColumnElement[bool]:
+    """Whether an id is that of one of the names of a dimension; "" stands for no name."""
+    without = [key == 0] if "" in values else []
+    return or_(key.in_(ids_of(dimension, [value for value in values if value])), *without)
+
+
+def plain(number: int) -> Number:
+    """A number written into the SQL, so that an engine can tell that two expressions are the same."""
+    return literal_column(str(number), BigInteger)
+
+
+def zone_id(zone: str) -> Number:
+    """The id of a declared zone, as a subquery that the engine reads once."""
+    return select(names.c.id).where(names.c.kind == "zone", names.c.name == zone).scalar_subquery()
+
+
+def ids_of(kind: str, chosen_names: Collection[str]) -> Select[tuple[int]]:
+    """The ids of names of one kind."""
+    return select(names.c.id).where(names.c.kind == kind, names.c.name.in_(sorted(set(chosen_names))))
+
+
+def _day_cells(table: Table, period: Period) -> Source:
+    first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
+    where = and_(table.c.zone == zone_id(period.zone), table.c.day >= first, table.c.day < end)
+    return Source(table, table.c.day, where)
+
+
+def _quarter_cells(period: Period) -> Source:
+    quarter, step = usage_quarters.c.quarter, QUARTER_S * SECOND_US
+    where = and_(quarter >= period.start_us // step, quarter < -(-period.end_us // step))
+    return Source(usage_quarters, local_day(quarter * plain(QUARTER_S), period), where)
+
+
+def _rows(period: Period) -> Source:
+    where = and_(calls.c.started_at >= period.start_us, calls.c.started_at < period.end_us)
+    quarter = calls.c.started_at // plain(QUARTER_S * SECOND_US)
+    return Source(calls, local_day(quarter * plain(QUARTER_S), period), where)
+
+
+_ROW_KEYS = {"reason": "unpriced_reason"}
+_ROW_AMOUNTS: dict[str, Number] = {
+    "calls": plain(1),
+    "cost": func.coalesce(calls.c.cost, 0),
+    "reported_calls": case((calls.c.reported_cost.is_not(None), 1), else_=0),
+    "reported_cost": func.coalesce(calls.c.reported_cost, 0),
+}

@@ -1,0 +1,109 @@
+"""Uptime of providers and of the router, by buckets, from the health cells.
+
+Buckets without attempts are absent. Shares are made from the counts by core.uptime, never here.
+Buckets of minutes and hours have `at`, their first second since 1970; days have `day`, days since 1970 in the zone.
+"""
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
+
+from collector.core.errors import UsageError
+from collector.core.periods import DAY_S, HOUR_S, SECOND_US, Period, day_number, is_whole_days, offsets
+from collector.core.selection import Selection
+from collector.ledger.questions.ask import Question
+from collector.ledger.questions.cells import Number, is_one_of, local_day, named, plain, zone_id
+from collector.ledger.schema import health
+
+FIVE_MINUTES, HOURS = 0, 1  # grains; a larger one is the id of a declared zone, with days as its buckets
+GRAIN_S = {FIVE_MINUTES: 300, HOURS: HOUR_S}
+FIVE_MINUTE_DAYS = 8  # how long buckets of five minutes are kept
+BUCKETS_S = {"5m": 300, "10m": 600, "30m": 1_800, "1h": HOUR_S, "day": DAY_S}
+
+
+class _Cells(msgspec.Struct, frozen=True):
+    label: str
+    bucket: Number
+    where: ColumnElement[bool]
+
+
+def bucket_for(period: Period) -> str:
+    """The bucket that draws a period well: ten minutes up to a day, hours up to three days, then days."""
+    hours = (period.end_us - period.start_us) // (HOUR_S * SECOND_US)
+    return "10m" if hours <= 25 else "1h" if hours <= 73 else "day"
+
+
+def provider_uptime(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
+    """The attempts of calls by bucket and provider; uptime is ok of ok + provider_fault.
+
+    Columns: day or at, group and label (the provider), ok, provider_fault, rate_limited, other, probe_ok, probe_fault.
+    `bucket` is one of BUCKETS_S. Raises UsageError for a filter that health cells do not know.
+    """
+    counts = {name: health.c[name] for name in _ATTEMPTS}
+    cells = _cells(selection, period, zones, bucket)
+    inner = _sums(cells, counts).add_columns(health.c.provider.label("provider_id"))
+    grouped = inner.group_by(literal_column(cells.label), health.c.provider).subquery("sums")
+    return named(grouped, "provider_id", cells.label, list(counts))
+
+
+def router_uptime(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
+    """The calls by bucket, without and with routing: by the outcome of their first and of their last attempt.
+
+    Columns: day or at, first_ok, first_failed, last_ok, last_failed; rate-limited calls failed.
+    `bucket` is one of BUCKETS_S. Raises UsageError for a filter that health cells do not know.
+    """
+    counts = {
+        "first_ok": health.c.first_ok,
+        "first_failed": health.c.first_fault + health.c.first_limited,
+        "last_ok": health.c.last_ok,
+        "last_failed": health.c.last_fault + health.c.last_limited,
+    }
+    cells = _cells(selection, period, zones, bucket)
+    return _sums(cells, counts).group_by(literal_column(cells.label)).order_by(literal_column(cells.label))
+
+
+def _sums(cells: _Cells, counts: Mapping[str, Number]) -> Question:
+    sums = [func.sum(value).label(label) for label, value in counts.items()]
+    return select(cells.bucket.label(cells.label), *sums).where(cells.where)
+
+
+def _cells(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> _Cells:
+    if bucket not in BUCKETS_S:
+        raise UsageError(f"bucket={bucket[:20]!r} is not one of {', '.join(BUCKETS_S)}")
+    if others := [name for name in ("app", "key", "user") if selection.names(name)]:
+        raise UsageError(f"uptime is known by model and provider, not by {others[0]}: take that filter away")
+    source = _days(period, zones) if bucket == "day" else _clock(period, BUCKETS_S[bucket])
+    filters = [name for name in ("model", "provider") if selection.names(name)]
+    chosen = [is_one_of(health.c[name], name, selection.names(name)) for name in filters]
+    return msgspec.structs.replace(source, where=and_(source.where, *chosen))
+
+
+def _clock(period: Period, bucket_s: int) -> _Cells:
+    grain = HOURS if bucket_s >= HOUR_S else FIVE_MINUTES
+    seconds = health.c.bucket * plain(GRAIN_S[grain])
+    return _Cells("at", seconds // plain(bucket_s) * plain(bucket_s), _within(period, grain))
+
+
+def _days(period: Period, zones: Collection[str]) -> _Cells:
+    if period.zone in zones and is_whole_days(period):
+        first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
+        grain = health.c.grain == zone_id(period.zone)
+        return _Cells("day", health.c.bucket, and_(grain, health.c.bucket >= first, health.c.bucket < end))
+    grain_of_cells = FIVE_MINUTES if needs_five_minutes(period) else HOURS
+    seconds = health.c.bucket * plain(GRAIN_S[grain_of_cells])
+    return _Cells("day", local_day(seconds, period), _within(period, grain_of_cells))
+
+
+def needs_five_minutes(period: Period) -> bool:
+    """Whether hours cannot cut a period's days exactly, and it is short enough for five minutes to be kept."""
+    is_part_hours = any(offset % HOUR_S for _, offset in offsets(period))
+    return is_part_hours and period.end_us - period.start_us <= FIVE_MINUTE_DAYS * DAY_S * SECOND_US
+
+
+def _within(period: Period, grain: int) -> ColumnElement[bool]:
+    step, bucket = GRAIN_S[grain] * SECOND_US, health.c.bucket
+    return and_(health.c.grain == grain, bucket >= period.start_us // step, bucket < -(-period.end_us // step))
+
+
+_ATTEMPTS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fault")

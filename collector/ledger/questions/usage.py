@@ -1,0 +1,62 @@
+"""How much was used: calls, tokens and images, per local day. Days without calls are absent.
+
+Each question raises UsageError where it would read too many single calls. Columns: day (days since 1970); group (a
+name, "" for none) and label (what a screen shows for it) when the selection groups; then what the question states.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import case
+
+from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.outcomes import OUTCOME_CODES
+from collector.core.periods import Period
+from collector.core.selection import Selection
+from collector.ledger.questions.ask import Question
+from collector.ledger.questions.cells import Source, choose, per_day
+from collector.settings import Limits
+
+CACHED_TOKENS = tuple(m.name for m in METERS.values() if m.unit == "token" and m.cache == "read")
+
+
+def tokens_per_day(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """Tokens per local day.
+
+    Columns: calls, tokens_in and tokens_out (all meters of that side), and their subsets tokens_cached (read from a
+    cache) and tokens_reasoning.
+    """
+    source = _source(selection, period, zones, limits)
+    sums = {
+        "calls": source.amount("calls"),
+        "tokens_in": source.meters(INPUT_TOKENS),
+        "tokens_out": source.meters(OUTPUT_TOKENS),
+        "tokens_cached": source.meters(CACHED_TOKENS),
+        "tokens_reasoning": source.meter("reasoning"),
+    }
+    return per_day(selection, source, selection.group, sums)
+
+
+def images_per_day(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """Images per local day: calls, images_in, images_out."""
+    source = _source(selection, period, zones, limits)
+    sums = {"calls": source.amount("calls"), **{name: source.meter(name) for name in ("images_in", "images_out")}}
+    return per_day(selection, source, selection.group, sums)
+
+
+def meters_per_day(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """Every meter per local day: calls, then the columns of METERS (disjoint: input_tokens are the fresh ones)."""
+    source = _source(selection, period, zones, limits)
+    sums = {meter.column: source.meter(name) for name, meter in METERS.items()}
+    return per_day(selection, source, selection.group, {"calls": source.amount("calls"), **sums})
+
+
+def outcomes_per_day(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """Calls per local day by outcome: one column per outcome, under its name."""
+    source = _source(selection, period, zones, limits)
+    calls, outcome = source.amount("calls"), source.key("outcome")
+    sums = {name.value: case((outcome == code, calls), else_=0) for name, code in OUTCOME_CODES.items()}
+    return per_day(selection, source, selection.group, sums)
+
+
+def _source(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Source:
+    return choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days)
