@@ -1,0 +1,234 @@
+"""The book: which price set a call is charged by, and the charge.
+
+1. `find` gathers, per model, provider, key and tier, the groups of sets that may apply, best first, and keeps them.
+2. Of a group the set is chosen by instant, size and hour. The first group that has one wins.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from collector.core.calls import Call, Quality
+from collector.core.meters import INPUT_TOKENS
+from collector.core.outcomes import Outcome
+from collector.core.prices.arithmetic import price_usage
+from collector.core.prices.names import Names, is_snapshot, normal_tier
+from collector.core.prices.sets import PriceSet
+
+_NEVER_CHARGED = (Outcome.REFUSED, Outcome.CALLER_FAULT, Outcome.RATE_LIMITED, Outcome.PROVIDER_FAULT)
+_MAX_ROUTES = 20_000  # names come from outside: the memory of them is bounded
+_EVER = 2**63
+_MINUTE_US, _DAY_US = 60_000_000, 86_400_000_000
+_INPUT_TOKENS = frozenset(INPUT_TOKENS)
+
+
+class Unpriced(msgspec.Struct, frozen=True):
+    """Why there is no price set. The reason names model, provider and tier, never a quantity: reasons are counted."""
+
+    reason: str
+
+
+class Source(Protocol):
+    """One place that prices come from. `name` is what users see."""
+
+    name: str
+
+    def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
+        """All sets of a model at the first of the providers that has any; None among them: sold by anybody."""
+        ...
+
+
+class Files:
+    """A source whose sets are all at hand."""
+
+    def __init__(self, name: str, sets: Iterable[PriceSet], names: Names) -> None:
+        self.name = name
+        self._sets: dict[tuple[str, str | None], list[PriceSet]] = {}
+        for price_set in sets:
+            provider = price_set.provider.lower() if price_set.provider else None
+            self._sets.setdefault((names.model(price_set.model), provider), []).append(price_set)
+        self._names = names
+
+    def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
+        model_id = self._names.model(model)
+        return next((found for p in providers if (found := self._sets.get((model_id, p)))), ())
+
+
+class _Choice(NamedTuple):
+    """One set of a group, ready to be compared."""
+
+    above_tokens: int
+    hours: tuple[tuple[int, int], ...]
+    starts: int
+    until: int
+    price_set: PriceSet
+
+    def holds(self, at_us: int, prompt_tokens: int) -> bool:
+        return (
+            self.starts <= at_us < self.until
+            and (prompt_tokens > self.above_tokens or not self.above_tokens)
+            and (not self.hours or _within(self.hours, at_us % _DAY_US // _MINUTE_US))
+        )
+
+
+_Route = list[list[_Choice]]
+
+
+class PriceBook:
+    """Price sets by source, first source first, and the names by which models and providers meet.
+
+    `sources` are asked for a model at the provider as the ledger names it, at the provider as price lists name
+    it, and at any provider, in that order.
+    """
+
+    def __init__(self, sources: Sequence[Source] = (), names: Names | None = None) -> None:
+        self.sources = tuple(sources)
+        self.names = names or Names()
+        self._routes: dict[tuple[str | None, ...], PriceSet | Unpriced | _Route] = {}
+
+    def find(
+        self,
+        model: str | None,
+        provider: str | None,
+        at_us: int,
+        tier: str | None = None,
+        prompt_tokens: int = 0,
+        served_model: str | None = None,
+        key: str | None = None,
+    ) -> PriceSet | Unpriced:
+        """The set in force for a model at a provider, or the reason that there is none.
+
+        `tier` is the service tier that was served, `prompt_tokens` all input tokens, cached ones included.
+        The served model counts; where no source knows it, the asked one does.
+        """
+        route = self._routes.get((model, served_model, provider, tier, key))
+        if route is None:
+            route = self._keep_route(model, served_model, provider, tier, key)
+        if not isinstance(route, list):
+            return route
+        for group in route:
+            for choice in group:
+                if choice.holds(at_us, prompt_tokens):
+                    return choice.price_set
+        return Unpriced(f"no price in force at that time for {_named(model, provider)}")
+
+    def for_call(self, call: Call) -> PriceSet | Unpriced:
+        """The set that a call is charged by, before any minimum, or the reason that there is none."""
+        meters = call.meters
+        prompt_tokens = sum([n for meter, n in meters.items() if meter in _INPUT_TOKENS])
+        return self.find(
+            call.model, call.provider, call.started_at, call.service_tier, prompt_tokens, call.served_model, call.key
+        )
+
+    def _keep_route(
+        self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
+    ) -> PriceSet | Unpriced | _Route:
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        groups = self._groups(model, served, provider, normal_tier(tier), key)
+        route: PriceSet | Unpriced | _Route
+        if not groups:
+            route = self._unpriced(model or served, served, provider, tier)
+        else:
+            route = _constant(groups[0]) or [[_choice(s) for s in _by_precedence(group)] for group in groups]
+        self._routes[model, served, provider, tier, key] = route
+        return route
+
+    def _groups(
+        self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
+    ) -> list[list[PriceSet]]:
+        """Sets that may apply, best group first: name before source before key."""
+        at = self._providers(provider)
+        groups: list[list[PriceSet]] = []
+        for names in _name_groups(model, served):
+            for source in self.sources:
+                for name in names:
+                    sold = [s for s in source.sets(name, at) if s.tier == tier]
+                    groups += [[s for s in sold if s.key == wanted] for wanted in dict.fromkeys((key, None))]
+        return [group for group in groups if group]
+
+    def _providers(self, provider: str | None) -> list[str | None]:
+        if not provider:
+            return [None]
+        return [*dict.fromkeys((provider.strip().lower(), self.names.provider(provider))), None]
+
+    def _unpriced(self, model: str | None, served: str | None, provider: str | None, tier: str | None) -> Unpriced:
+        if not model:
+            return Unpriced("no model is stated")
+        if normal_tier(tier) and self._groups(model, served, provider, None, None):
+            return Unpriced(f"no price for service tier {tier} of {_named(model, provider)}")
+        return Unpriced(f"no price for {_named(model, provider)}")
+
+
+class Charge(NamedTuple):
+    """What a call is charged: by which set, for which meters (billed requests included), how much or why not."""
+
+    price_set: PriceSet | None
+    meters: dict[str, int]
+    cost: int | None
+    unpriced_reason: str | None
+
+
+def charge(call: Call, book: PriceBook) -> Charge:
+    """The charge of a call by the book.
+
+    A call that failed and reports no usage costs 0 and has no set. Any other without usage is unpriced: what
+    it cost is unknown. A set that prices `requests` adds one request to the meters of a call that used anything.
+    """
+    if not _has_usage(call):
+        if call.outcome in _NEVER_CHARGED:
+            return Charge(None, call.meters, 0, None)
+        return Charge(None, call.meters, None, "no usage was reported")
+    found = book.for_call(call)
+    if isinstance(found, Unpriced):
+        return Charge(None, call.meters, None, found.reason)
+    if found.minimum is None and "requests" not in found.prices:
+        return Charge(found, call.meters, *price_usage(call.meters, found))
+    return _charge_with_request(call.meters, found)
+
+
+def _has_usage(call: Call) -> bool:
+    """Pictures are counted in the request: alone, they say nothing of what the provider metered."""
+    return call.quality != Quality.NONE or any(meter != "images_in" for meter in call.meters)
+
+
+def _charge_with_request(meters: dict[str, int], price_set: PriceSet) -> Charge:
+    if "requests" not in meters and any(meters.values()):
+        meters = {**meters, "requests": 1}
+    cost, reason = price_usage(meters, price_set)
+    if cost is not None and 0 < cost < (price_set.minimum or 0):
+        price_set = price_set.at_minimum
+        cost, reason = price_usage(meters, price_set)
+    return Charge(price_set, meters, cost, reason)
+
+
+def _name_groups(model: str | None, served: str | None) -> list[tuple[str, ...]]:
+    """Names to look up, in order. A snapshot of what was asked shares its group: a source that prices either wins."""
+    if not served or not model or served == model:
+        return [(name,) for name in (served or model,) if name]
+    return [(served, model)] if is_snapshot(served, model) else [(served,), (model,)]
+
+
+def _named(model: str | None, provider: str | None) -> str:
+    return f"{model} at {provider}" if provider else f"{model} (no provider is stated)"
+
+
+def _constant(group: list[PriceSet]) -> PriceSet | None:
+    only = group[0]
+    has_conditions = only.above_tokens or only.hours or only.starts is not None or only.until is not None
+    return None if len(group) > 1 or has_conditions else only
+
+
+def _by_precedence(group: list[PriceSet]) -> list[PriceSet]:
+    """The larger band first, stated hours before all day, the later start before the earlier."""
+    return sorted(group, key=lambda s: (-s.above_tokens, not s.hours, -(-_EVER if s.starts is None else s.starts)))
+
+
+def _choice(s: PriceSet) -> _Choice:
+    starts, until = -_EVER if s.starts is None else s.starts, _EVER if s.until is None else s.until
+    return _Choice(s.above_tokens, s.hours, starts, until, s)
+
+
+def _within(hours: tuple[tuple[int, int], ...], minute: int) -> bool:
+    return any(s <= minute < e if s <= e else minute >= s or minute < e for s, e in hours)

@@ -1,0 +1,171 @@
+"""One [[prices]] table of a file, read into a price set. FIELDS says which key prices which meter."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from collector.core.errors import InputError, PriceError
+from collector.core.money import parse_unit_price, parse_usd
+from collector.core.prices.names import normal_tier
+from collector.core.prices.sets import IN_TOKENS, PER_IMAGE, PriceSet
+
+
+class Field(NamedTuple):
+    """A key of a [[prices]] table: USD for `per` units of a meter."""
+
+    meter: str
+    per: int
+
+
+_MILLION, _THOUSAND = 1_000_000, 1_000
+FIELDS: dict[str, Field] = {
+    "input_usd_per_m": Field("input", _MILLION),
+    "cache_read_usd_per_m": Field("cache_read", _MILLION),
+    "cache_write_5m_usd_per_m": Field("cache_write_5m", _MILLION),
+    "cache_write_1h_usd_per_m": Field("cache_write_1h", _MILLION),
+    "output_usd_per_m": Field("output", _MILLION),
+    "reasoning_usd_per_m": Field("reasoning", _MILLION),
+    "audio_in_usd_per_m": Field("audio_in", _MILLION),
+    "audio_out_usd_per_m": Field("audio_out", _MILLION),
+    "cache_read_audio_usd_per_m": Field("cache_read_audio", _MILLION),
+    "image_in_tokens_usd_per_m": Field("image_in_tokens", _MILLION),
+    "image_out_tokens_usd_per_m": Field("image_out_tokens", _MILLION),
+    "cache_read_image_usd_per_m": Field("cache_read_image", _MILLION),
+    "video_in_usd_per_m": Field("video_in", _MILLION),
+    "cache_read_video_usd_per_m": Field("cache_read_video", _MILLION),
+    "image_usd_per_k": Field("images_in", _THOUSAND),
+    "image_out_usd_per_k": Field("images_out", _THOUSAND),
+    "web_search_usd_per_k": Field("web_searches", _THOUSAND),
+    "server_tool_call_usd_per_k": Field("server_tool_calls", _THOUSAND),
+    "request_usd_per_k": Field("requests", _THOUSAND),
+}
+_CONDITIONS = ("provider", "key", "tier", "above_tokens", "hours", "from", "until")
+_OTHERS = ("model", "images", "minimum_usd", "source", "checked")
+_KNOWN = frozenset((*FIELDS, *_CONDITIONS, *_OTHERS))
+_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
+_DAY_MINUTES = 24 * 60
+
+
+def read_entry(entry: Mapping[str, Any], source: str) -> PriceSet:
+    """The price set of one [[prices]] table, decimals given as Decimal, int or text.
+
+    `source` stands where the entry names none. Raises PriceError naming the model, the key and the value.
+    """
+    model = entry.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise PriceError(f'{source}: a [[prices]] entry names no model: write model = "openai/gpt-4-turbo"')
+    try:
+        return _read(entry, model.strip(), source)
+    except InputError as error:
+        raise PriceError(f"{source}: the price of {model}: {error}") from None
+
+
+def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
+    if unknown := sorted(entry.keys() - _KNOWN):
+        raise PriceError(f"{unknown[0]!r} is not a key of [[prices]]: use one of {', '.join(sorted(_KNOWN))}")
+    listed = {key: str(_decimal(key, entry[key])) for key in FIELDS if key in entry}
+    prices = {FIELDS[key].meter: parse_unit_price(text, FIELDS[key].per) for key, text in listed.items()}
+    if not prices and "minimum_usd" not in entry:
+        raise PriceError("no price is stated: add for example input_usd_per_m = 10")
+    return PriceSet(
+        model=model,
+        prices=prices,
+        source=_text(entry, "source") or source,
+        provider=_text(entry, "provider"),
+        images=_images(entry, prices),
+        key=_text(entry, "key"),
+        tier=normal_tier(_text(entry, "tier")),
+        above_tokens=_above(entry),
+        hours=_hours(entry.get("hours", ())),
+        starts=_instant("from", entry.get("from")),
+        until=_instant("until", entry.get("until")),
+        minimum=_minimum(entry),
+        listed={FIELDS[key].meter: listed_text(text, FIELDS[key].per) for key, text in listed.items()},
+        checked=None if "checked" not in entry else str(entry["checked"]),
+    )
+
+
+def listed_text(usd: str, per: int) -> str:
+    """How a listed price reads: `10 USD per 1,000,000`."""
+    return f"{usd} USD per {per:,}"
+
+
+def _decimal(key: str, value: Any) -> Decimal:
+    if isinstance(value, (float, bool)) or not isinstance(value, (Decimal, int, str)):
+        raise PriceError(f"{key} = {value!r} is not a decimal number")
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        raise PriceError(f"{key} = {value!r} is not a decimal number") from None
+    if not number.is_finite() or number < 0:
+        raise PriceError(f"{key} = {value} is refused: a price is 0 (free) or more; leave it out where none is known")
+    return number
+
+
+def _minimum(entry: Mapping[str, Any]) -> int | None:
+    return None if "minimum_usd" not in entry else parse_usd(str(_decimal("minimum_usd", entry["minimum_usd"])))
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise PriceError(f"{key} = {value!r} is not text")
+    return value.strip() if isinstance(value, str) else None
+
+
+def _images(entry: Mapping[str, Any], prices: Mapping[str, int]) -> Any:
+    rule = entry.get("images", PER_IMAGE if "images_in" in prices else IN_TOKENS)
+    if rule not in (PER_IMAGE, IN_TOKENS):
+        raise PriceError(f'images = {rule!r} is not a rule: write "{PER_IMAGE}" or "{IN_TOKENS}"')
+    if rule == PER_IMAGE and "images_in" not in prices:
+        raise PriceError(f'images = "{PER_IMAGE}" needs image_usd_per_k')
+    return rule
+
+
+def _above(entry: Mapping[str, Any]) -> int:
+    value = entry.get("above_tokens", 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise PriceError(f"above_tokens = {value!r} is not a number of tokens")
+    return value
+
+
+def _hours(windows: Any) -> tuple[tuple[int, int], ...]:
+    if not isinstance(windows, (list, tuple)):
+        raise PriceError(f'hours = {windows!r} is not a list of UTC windows: write hours = ["16:30-00:30"]')
+    return tuple(sorted(_window(window) for window in windows))
+
+
+def _window(text: Any) -> tuple[int, int]:
+    match = _HOURS.match(text) if isinstance(text, str) else None
+    if not match:
+        raise PriceError(f'{text!r} is not a window of UTC hours: write "16:30-00:30"')
+    start, end = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
+    if start == end or end > _DAY_MINUTES:
+        raise PriceError(f"{text!r} is not a window of UTC hours: it is empty or ends after 24:00")
+    return start, end
+
+
+def _instant(key: str, value: Any) -> int | None:
+    """Microseconds of a date (its UTC midnight) or of a moment with an offset."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _parse_date(key, value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise PriceError(f"{key} = {value} has no offset: add Z for UTC")
+        moment = value.astimezone(UTC)
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    else:
+        raise PriceError(f"{key} = {value!r} is not a date: write {key} = 2026-10-01")
+    return (int(moment.timestamp()) * 1_000_000) + moment.microsecond
+
+
+def _parse_date(key: str, text: str) -> date:
+    try:
+        return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
+    except ValueError:
+        raise PriceError(f"{key} = {text!r} is not a date: write {key} = 2026-10-01") from None

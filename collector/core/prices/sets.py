@@ -1,0 +1,111 @@
+"""A price set: one unit price per meter, in force for a model under stated conditions."""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from collector.core.meters import METERS, Charge, Meter
+
+PER_IMAGE: Literal["per image"] = "per image"
+IN_TOKENS: Literal["in tokens"] = "in tokens"
+_NOT_IN_THE_ID = ("listed", "checked", "until")
+_ID_DIGITS = 24
+_IMAGE_TOKENS = ("image_in_tokens", "cache_read_image")
+
+
+class Rate(NamedTuple):
+    """What one unit of a meter costs by a set. `price` None: a quantity above 0 makes the call unpriced."""
+
+    price: int | None
+    rule: str
+
+
+class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """All unit prices in force for a model under stated conditions, in picodollars per unit of a meter.
+
+    Everything that changes a price is a condition that chooses the set, never a calculation inside it, so that
+    a cost is linear in the quantities: provider (None: any), gateway key (None: any), service tier (None: the standard
+    one), context band (more than `above_tokens` input tokens, cached ones included), hours of the day, dates.
+    A charge that is no unit price, the least sum a call costs, is a set of its own too: see `at_minimum`.
+    """
+
+    model: str
+    prices: dict[str, int]
+    source: str
+    provider: str | None = None
+    images: Literal["per image", "in tokens"] = IN_TOKENS
+    key: str | None = None
+    tier: str | None = None
+    above_tokens: int = 0
+    hours: tuple[tuple[int, int], ...] = ()  # minutes of the UTC day, half-open; an end before its start wraps midnight
+    starts: int | None = None  # microseconds, inclusive
+    until: int | None = None  # microseconds, exclusive
+    minimum: int | None = None  # the least that a call costs
+    only_minimum: bool = False  # this set is that least sum, charged once per request
+    listed: dict[str, str] = {}  # meter -> the price as its source states it
+    checked: str | None = None  # the date on which somebody read the source
+
+    @cached_property
+    def id(self) -> str:
+        """24 hex digits of what is charged, to whom, from when and by which source.
+
+        Left out are the day it was last checked, the wording of a listed price, and the end: a price that is later
+        closed or confirmed is the same price.
+        """
+        content = {name: value for name, value in self.to_plain().items() if name not in _NOT_IN_THE_ID}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+
+    @cached_property
+    def rates(self) -> dict[str, Rate]:
+        """Every meter of METERS with its unit price by this set and the rule that it follows from."""
+        return {name: _rate(self, meter) for name, meter in METERS.items()}
+
+    @cached_property
+    def unit_prices(self) -> dict[str, int]:
+        """Meter -> picodollars per unit; a meter that cannot be priced by this set is absent."""
+        return {name: rate.price for name, rate in self.rates.items() if rate.price is not None}
+
+    @cached_property
+    def at_minimum(self) -> "PriceSet":
+        """The set that charges the least sum of a call, once, and its meters nothing."""
+        return msgspec.structs.replace(
+            self, prices={"requests": self.minimum or 0}, listed={}, minimum=None, only_minimum=True
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_plain` gives an equal set back."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> "PriceSet":
+        """The set of `to_plain`. Raises msgspec.ValidationError for anything else."""
+        return msgspec.convert(plain, PriceSet)
+
+
+def _rate(price_set: PriceSet, meter: Meter) -> Rate:
+    if price_set.only_minimum and meter.name != "requests":
+        return Rate(0, "covered by the minimum")
+    if meter.charge is Charge.NEVER:
+        return Rate(0, "never charged")
+    if price_set.images == PER_IMAGE and meter.name in _IMAGE_TOKENS:
+        return Rate(0, "covered by the price per image")
+    if price_set.images == IN_TOKENS and meter.name == "images_in":
+        return Rate(0, "counted in tokens, not charged by image")
+    return _listed_rate(price_set, meter)
+
+
+def _listed_rate(price_set: PriceSet, meter: Meter) -> Rate:
+    ancestor: Meter | None = meter
+    while ancestor is not None:
+        if ancestor.name in price_set.prices:
+            rule = "listed" if ancestor is meter else f"at the price of {ancestor.name}"
+            return Rate(price_set.prices[ancestor.name], rule)
+        ancestor = METERS[ancestor.parent] if ancestor.parent else None
+    if meter.charge is Charge.IF_PRICED:
+        return Rate(0, "charged only where a price is listed")
+    return Rate(None, "no price is listed")
