@@ -4,6 +4,7 @@ import click
 
 from collector.cli.context import Flags
 from collector.cli.lazy import Entry, LazyGroup
+from collector.parent import watch_parent
 
 COMMANDS = {
     "up": Entry("collector.cli.up:up", "Run gateway, ingest, jobs and dashboard under one supervisor."),
@@ -39,4 +40,5 @@ Exit codes: 0 done, 1 failed or differs, 2 wrong use or settings, 75 another pro
 @click.pass_context
 def main(ctx: click.Context, data_dir: str | None, ledger: str | None, config: str | None) -> None:
     """The books of your LLM API calls: every call recorded, priced exactly, and its provider's uptime measured."""
+    watch_parent()
     ctx.obj = Flags(data_dir=data_dir, ledger=ledger, config=config)

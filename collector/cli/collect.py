@@ -1,0 +1,27 @@
+"""`callmeter collect`."""
+
+import click
+
+from collector.cli.context import pass_settings
+from collector.core.errors import CallmeterError
+from collector.jobs import collect as do_what_is_due
+from collector.loops import now_us
+from collector.settings import Settings
+
+EPILOG = """\b
+Examples:
+  callmeter collect
+  callmeter schedule --install     (cron then runs it every minute)"""
+
+
+@click.command(epilog=EPILOG)
+@pass_settings
+def collect(settings: Settings) -> None:
+    """Do every job that is due, once; 1 when one failed, 75 when another process is at it."""
+    report(do_what_is_due(settings, now_us))
+
+
+def report(failed: list[str]) -> None:
+    """Raises CallmeterError with one line for all jobs that failed."""
+    if failed:
+        raise CallmeterError("; ".join(failed))

@@ -1,0 +1,27 @@
+"""`callmeter dashboard`."""
+
+import click
+
+from collector.cli.context import pass_settings
+from collector.settings import Settings
+from collector.supervisor import Part, callmeter, take_port
+
+EPILOG = """\b
+Example:
+  callmeter dashboard --port 8600"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
+@pass_settings
+def dashboard(settings: Settings, host: str, port: int) -> None:
+    """Show the charts in a browser."""
+    from dashboard.serve import serve
+
+    serve(settings, host, take_port(host, port))
+
+
+def dashboard_part(settings: Settings, host: str, port: int) -> Part:
+    """The dashboard as a process."""
+    return Part("dashboard", callmeter(settings, "dashboard", "--host", host, "--port", str(port)))

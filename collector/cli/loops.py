@@ -1,0 +1,23 @@
+"""The hidden commands that `up` and `gateway` run as processes of their own."""
+
+import click
+
+from collector.cli.context import pass_settings
+from collector.loops import ingest_forever, jobs_forever
+from collector.settings import Settings
+from collector.signals import Stop
+from collector.supervisor import say
+
+
+@click.command(hidden=True)
+@pass_settings
+def ingest_loop(settings: Settings) -> None:
+    """Store what is journalled, until SIGTERM."""
+    ingest_forever(settings, Stop(), lambda text: say(f"ingest: {text}"))
+
+
+@click.command(hidden=True)
+@pass_settings
+def jobs_loop(settings: Settings) -> None:
+    """Do every job when it is due, until SIGTERM."""
+    jobs_forever(settings, Stop(), lambda text: say(f"jobs: {text}"))
