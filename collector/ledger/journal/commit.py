@@ -1,4 +1,4 @@
-"""Group commit: whoever waits while a sync runs shares the next one; no one is released before the sync that covers it."""
+"""Group commit: who waits while a sync runs shares the next one; no one is released before the sync that covers it."""
 
 import asyncio
 import contextlib
@@ -71,6 +71,7 @@ class GroupCommit:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._commit()
 
     def _run(self) -> None:
         while not self._stopping:

@@ -11,6 +11,7 @@ from collector.core.errors import LockHeld
 from collector.ledger.journal.records import Record, decode
 from collector.ledger.journal.segment import SUFFIX
 
+_RAW_BYTES = 65536  # of an unreadable line, kept
 _LINE_START = re.compile(rb"[0-9a-f]{8} \{")
 
 
@@ -95,18 +96,30 @@ def _lines(fd: int, position: int, max_bytes: int) -> bytes:
             # A write that this read overtook, or a hole. Pages become visible in order, so a second look tells.
             data = os.pread(fd, len(data), position)
             lines = data[: data.rfind(b"\n") + 1]
-        if lines or len(data) < max_bytes or data.endswith(b"\0"):
+        if lines or len(data) < max_bytes or (data.endswith(b"\0") and not _is_cut(fd)):
             return lines
         max_bytes *= 2
 
 
+def _is_cut(fd: int) -> bool:
+    """Whether the file ends with a line: then NULs before it are a hole, not room that is not written yet."""
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) == b"\n"
+
+
 def _salvage(line: bytes, at: int, reason: str) -> list[tuple[int, Record | Unreadable]]:
-    """A bad line as Unreadable, but for a good record at its end, where the newline between them was lost."""
-    for start in _LINE_START.finditer(line, 1):
-        record = decode(line[start.start() :])
-        if not isinstance(record, str):
-            return [(at, Unreadable(reason, line[: start.start()])), (at + start.start(), record)]
-    return [(at, Unreadable(reason, line))]
+    """A bad line as Unreadable, but for good records in it, where only the newline between them was lost."""
+    for match in _LINE_START.finditer(line, 1):
+        start = match.start()
+        last = decode(line[start:])
+        if not isinstance(last, str):
+            first = decode(line[: start - 1])
+            return [(at, _unreadable(reason, line[:start]) if isinstance(first, str) else first), (at + start, last)]
+    return [(at, _unreadable(reason, line))]
+
+
+def _unreadable(reason: str, raw: bytes) -> Unreadable:
+    return Unreadable(reason, raw.strip(b"\0")[:_RAW_BYTES])
 
 
 def _torn_tail(fd: int) -> tuple[bytes, int]:

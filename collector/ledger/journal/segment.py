@@ -38,6 +38,13 @@ class Segment:
         extend(self.fd, self.size, wanted)
         self.size = wanted
 
+    def trim(self) -> None:
+        """Give back the room that the closes of the open calls do not need. Raises OSError."""
+        needed = self.tail + self.open_calls * CLOSE_BYTES
+        if needed < self.size:
+            os.ftruncate(self.fd, needed)
+            self.size = needed
+
     def append(self, line: bytes) -> None:
         """Write one record at the tail. Raises OSError; the tail then stands where it stood."""
         write_at(self.fd, line, self.tail)

@@ -127,16 +127,17 @@ class Writer:
             self._commit.wait()
 
     def stop(self) -> None:
-        """Sync and let go of every segment; calls that are still open become interrupted. Raises JournalFailed."""
+        """Sync and let go of every segment; calls that are still open become interrupted. Raises JournalFailed.
+
+        What is recorded afterwards begins a new segment.
+        """
         self._commit.stop()
         try:
             self._flush()
         finally:
-            with self._lock:
-                segments = [*self._retired, *([self._current] if self._current else [])]
-                self._retired, self._current = [], None
-            for segment in segments:
+            for segment in self._held():
                 segment.release()
+            self._reset()
 
     def _segment(self) -> Segment:
         segment = self._current
@@ -158,6 +159,8 @@ class Writer:
 
     def _retire(self) -> None:
         if self._current is not None:
+            with contextlib.suppress(OSError):  # then it keeps its room a little longer
+                self._current.trim()
             self._retired.append(self._current)
             self._current = None
 
@@ -227,7 +230,7 @@ class Writer:
             self._flush()
         with self._lock:
             current = self._current
-            if current and current.taken and time.monotonic() - current.begun >= self._retire_after_s:
+            if current and current.tail and time.monotonic() - current.begun >= self._retire_after_s:
                 self._retire()
             ended = [segment for segment in self._retired if not segment.open_calls]
             self._retired = [segment for segment in self._retired if segment.open_calls]
@@ -237,9 +240,12 @@ class Writer:
 
     def _forget(self) -> None:
         """In a fork's child: close the parent's files, whose locks the parent still holds, and begin anew."""
-        for segment in {*self._retired, *([self._current] if self._current else [])}:
+        for segment in self._held():
             os.close(segment.fd)
         self._reset()
+
+    def _held(self) -> list[Segment]:
+        return [*self._retired, self._current] if self._current else list(self._retired)
 
 
 def _extend(segment: Segment, wanted: int, left: int) -> None:
