@@ -1,7 +1,8 @@
 """Paths into a usage object, and what counts as a count.
 
 A path is text: `prompt_tokens_details.cached_tokens` walks into objects; `list[field=A,B].leaf` adds up the leaves of
-a list's items whose field is A or B; ` + ` adds what is present; ` | ` takes the first that is present.
+those items of a list whose field is A or B; ` + ` adds what is stated; ` - ` takes off what is stated, down to 0;
+` | ` takes the first that is stated.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,40 +14,23 @@ from collector.core.calls import clip
 
 MAX_COUNT = 2**53
 Problems = list[str]
-Steps = tuple["str | _Pick", ...]
 Count = Callable[[Mapping[str, Any], Problems], "int | None"]
 
 
-class _Pick:
-    """One step that chooses the items of a list whose `field` is one of `values`."""
-
-    def __init__(self, text: str) -> None:
-        self.key, condition = text.rstrip("]").split("[")
-        self.field, values = condition.split("=")
-        self.values = frozenset(values.split(","))
-
-    def items(self, parent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        found = parent.get(self.key)
-        if not isinstance(found, list):
-            return []
-        return [item for item in found if isinstance(item, Mapping) and self._fits(item.get(self.field))]
-
-    def _fits(self, value: object) -> bool:
-        return isinstance(value, str) and value in self.values
-
-
-def compile_count(text: str) -> Count:
+def compile_count(path: str) -> Count:
     """A function that reads the count at a path, None where none is stated; what is no count goes to the problems."""
-    alternatives = [[_steps(term) for term in alternative.split(" + ")] for alternative in text.split(" | ")]
+    alternatives = [_compile_terms(text) for text in path.split(" | ")]
+    if len(alternatives) == 1:
+        return alternatives[0]
 
-    def read(usage: Mapping[str, Any], problems: Problems) -> int | None:
-        for terms in alternatives:
-            found = [count for steps in terms for count in _counts(usage, steps, problems)]
-            if found:
-                return _bounded(sum(found), text, problems)
+    def first_stated(usage: Mapping[str, Any], problems: Problems) -> int | None:
+        for read in alternatives:
+            count = read(usage, problems)
+            if count is not None:
+                return count
         return None
 
-    return read
+    return first_stated
 
 
 def value_at(usage: Mapping[str, Any], path: str) -> Any:
@@ -57,45 +41,86 @@ def value_at(usage: Mapping[str, Any], path: str) -> Any:
     return here
 
 
-def _steps(term: str) -> Steps:
-    return tuple(_Pick(step) if "[" in step else step for step in term.strip().split("."))
+def _compile_terms(text: str) -> Count:
+    added, *taken = text.split(" - ")
+    plus = [_compile_leaf(term) for term in added.split(" + ")]
+    minus = [_compile_leaf(term) for term in taken]
+    if len(plus) == 1 and not minus:
+        return plus[0]
+
+    def total(usage: Mapping[str, Any], problems: Problems) -> int | None:
+        stated = [count for read in plus if (count := read(usage, problems)) is not None]
+        if not stated:
+            return None
+        return as_count(max(0, sum(stated) - sum(read(usage, problems) or 0 for read in minus)), text, problems)
+
+    return total
 
 
-def _counts(usage: Mapping[str, Any], steps: Steps, problems: Problems) -> list[int]:
-    parents: list[Any] = [usage]
-    for step in steps[:-1]:
-        parents = [child for parent in parents for child in _children(parent, step)]
-    leaf = str(steps[-1])
-    values = [parent.get(leaf) for parent in parents if isinstance(parent, Mapping)]
-    return [count for value in values if value is not None and (count := _count(value, leaf, problems)) is not None]
+def _compile_leaf(term: str) -> Count:
+    *steps, leaf = term.strip().split(".")
+    if "[" in term:
+        return _compile_list_leaf(steps, leaf, term)
+
+    def at(usage: Mapping[str, Any], problems: Problems) -> int | None:
+        here: Any = usage
+        for step in steps:
+            here = here.get(step)
+            if not isinstance(here, dict):
+                return None
+        value = here.get(leaf)
+        return None if value is None else as_count(value, term, problems)
+
+    return at
 
 
-def _children(parent: Any, step: "str | _Pick") -> list[Any]:
-    if not isinstance(parent, Mapping):
-        return []
-    return step.items(parent) if isinstance(step, _Pick) else [parent.get(step)]
+def _compile_list_leaf(steps: list[str], leaf: str, term: str) -> Count:
+    readers = [_picker(step) if "[" in step else _child(step) for step in steps]
+
+    def total(usage: Mapping[str, Any], problems: Problems) -> int | None:
+        parents: list[Mapping[str, Any]] = [usage]
+        for children in readers:
+            parents = [child for parent in parents for child in children(parent)]
+        values = [value for parent in parents if (value := parent.get(leaf)) is not None]
+        counts = [count for value in values if (count := as_count(value, term, problems)) is not None]
+        return as_count(sum(counts), term, problems) if counts else None
+
+    return total
 
 
-def _count(value: Any, name: str, problems: Problems) -> int | None:
-    """A whole number from 0 to MAX_COUNT; 12.0 is one, "12", True, -3, 1.5 and NaN are none."""
-    if type(value) is int:
-        return _bounded(value, name, problems)
-    if isinstance(value, (float, Decimal)) and isfinite(value) and abs(value) <= MAX_COUNT and value == int(value):
-        return _bounded(int(value), name, problems)
-    problems.append(f"{name} is {_shown(value)}, which is no count")
-    return None
+def _child(key: str) -> Callable[[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    return lambda parent: [parent[key]] if isinstance(parent.get(key), dict) else []
 
 
-def _bounded(number: int, name: str, problems: Problems) -> int | None:
-    if 0 <= number <= MAX_COUNT:
-        return number
-    problems.append(f"{name} is {_shown(number)}, not between 0 and {MAX_COUNT}")
+def _picker(step: str) -> Callable[[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The items of the list `key` whose `field` is one of `values`, for a step written `key[field=values]`."""
+    key, condition = step.rstrip("]").split("[")
+    field, values = condition.split("=")
+    wanted = values.split(",")
+
+    def pick(parent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        items = parent.get(key)
+        found = items if isinstance(items, list) else []
+        return [item for item in found if isinstance(item, dict) and item.get(field) in wanted]
+
+    return pick
+
+
+def as_count(value: Any, name: str, problems: Problems) -> int | None:
+    """A whole number from 0 to MAX_COUNT, or None and a problem: 12.0 is a count; "12", True, -3, 1.5, NaN are not."""
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
+    if isinstance(value, float | Decimal) and isfinite(value) and 0 <= value <= MAX_COUNT and value % 1 == 0:
+        return int(value)
+    problems.append(f"{name} is {_shown(value)}, not a count from 0 to {MAX_COUNT}")
     return None
 
 
 def _shown(value: object) -> str:
     if isinstance(value, str):
         return repr(clip(value[:40]) or "")
-    if isinstance(value, Mapping | list):
-        return "an object" if isinstance(value, Mapping) else "a list"
-    return f"about 2**{value.bit_length()}" if isinstance(value, int) and abs(value) > 2**128 else str(value)[:40]
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and abs(value) >= 2**128:  # its decimal text could be thousands of digits long
+        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
+    return str(value)[:40]

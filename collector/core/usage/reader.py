@@ -10,16 +10,18 @@ import msgspec
 from collector.core.calls import Quality, clip
 from collector.core.errors import InputError, UsageError
 from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
-from collector.core.money import parse_usd
+from collector.core.usage.cost import reported_cost
 from collector.core.usage.paths import Count, Problems, compile_count, value_at
 from collector.core.usage.shapes import USAGE_PATHS, Shape
+
+MAX_PROBLEM_CHARS = 400
 
 
 class Reading(msgspec.Struct, frozen=True):
     """What a usage object says: `meters` disjoint and >= 0, stated ones only; `reported_cost` in picodollars."""
 
     meters: dict[str, int]
-    quality: str
+    quality: str  # "exact", or "none" where no meter is stated; of a broken stream the caller makes it "partial"
     problem: str | None = None
     service_tier: str | None = None
     reported_cost: int | None = None
@@ -29,23 +31,20 @@ class _Part(msgspec.Struct, frozen=True):
     meter: str
     path: str
     count: Count
-    within: tuple[str, ...]  # all meters inside this one, those to be cut first when they overflow it first
+    within: tuple[str, ...]  # all meters inside this one, those that are cut first first
 
 
-class _Compiled(msgspec.Struct, frozen=True):
+class _Table(msgspec.Struct, frozen=True):
+    """A Shape with its paths compiled."""
+
     shape: Shape
-    parts: tuple[_Part, ...]  # innermost first
-    totals: tuple[tuple[str, Count, frozenset[str]], ...]
+    parts: tuple[_Part, ...]  # what lies inside before its whole
+    totals: tuple[tuple[str, Count, tuple[str, ...]], ...]
     checks: tuple[tuple[str, Count, str, Count], ...]
+    apart: tuple[tuple[str, Count], ...]
 
 
-_SIDES = {
-    "in": frozenset(INPUT_TOKENS),
-    "out": frozenset(OUTPUT_TOKENS),
-    "all": frozenset(INPUT_TOKENS + OUTPUT_TOKENS),
-}
-_NOT_FINITE = Decimal("nan")
-MAX_PROBLEM_CHARS = 400
+_SIDES = {"in": INPUT_TOKENS, "out": OUTPUT_TOKENS, "all": INPUT_TOKENS + OUTPUT_TOKENS}
 
 
 def read_usage(shape: str, usage: Mapping[str, Any]) -> Reading:
@@ -53,77 +52,98 @@ def read_usage(shape: str, usage: Mapping[str, Any]) -> Reading:
 
     Never raises for what stands in `usage`: a count that is none, parts that exceed what they lie inside, and totals
     that differ are named in `problem`, with both numbers. Where parts exceed their whole, the whole is kept and the
-    parts are cut to fit, modality before cache. A sparse meter of 0 is left out.
+    parts are cut to fit, modality before cache, so that nothing is counted twice. A sparse meter of 0 is left out.
     Raises UsageError for a shape that USAGE_PATHS does not have.
     """
     table = _compiled(shape)
     meters, problems = _read_parts(table, usage)
     if problems and table.shape.otherwise:
-        other = _compiled(table.shape.otherwise)
-        other_meters, other_problems = _read_parts(other, usage)
+        others, other_problems = _read_parts(_compiled(table.shape.otherwise), usage)
         if not other_problems:
-            table, meters, problems = other, other_meters, other_problems
-    cost = _reported_cost(table.shape, usage, problems)
+            meters, problems = others, other_problems
+    cost = reported_cost(usage, problems)
     return Reading(
-        meters={name: n for name, n in meters.items() if n or METERS[name].common},
+        meters={name: n for name, n in reversed(meters.items()) if n or METERS[name].common},
         quality=Quality.EXACT if meters else Quality.NONE,
         problem="; ".join(problems)[:MAX_PROBLEM_CHARS] or None,
-        service_tier=_service_tier(table.shape, usage),
+        service_tier=find_service_tier(shape, usage),
         reported_cost=cost,
     )
 
 
-def find_usage(shape: str, body: object) -> Mapping[str, Any] | None:
-    """The usage object in a decoded answer or stream event, None where it has none (or an empty one)."""
-    places = _compiled(shape).shape.places
-    found = (value_at(body, place) for place in places) if isinstance(body, Mapping) else ()
-    return next((usage for usage in found if isinstance(usage, Mapping) and usage), None)
+def find_usage(shape: str, body: object) -> dict[str, Any] | None:
+    """The usage object in a decoded answer or stream event, None where it has none or an empty one."""
+    if not isinstance(body, dict):
+        return None
+    found = (value_at(body, place) for place in _compiled(shape).shape.places)
+    return next((usage for usage in found if isinstance(usage, dict) and usage), None)
+
+
+def find_service_tier(shape: str, body: object) -> str | None:
+    """The tier that was served, in lower case, as a usage object or the answer around it states it."""
+    if not isinstance(body, Mapping):
+        return None
+    found = (value_at(body, path) for path in _compiled(shape).shape.tier)
+    return next((clip(tier.lower()) for tier in found if isinstance(tier, str) and tier), None)
 
 
 def merge_stream_usage(shape: str, earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> Mapping[str, Any]:
     """The usage of a stream after one more usage object: the last one wins.
 
-    Shapes that state usage in cumulative pieces (Anthropic's message_start and message_delta) are laid over each
-    other, where an absent, null or zero count does not undo an earlier one.
+    Where a shape states cumulative pieces (Anthropic's message_start and message_delta) they are laid over each
+    other, and an absent, null or zero count does not undo an earlier one.
     """
     if not earlier or not later:
         return later or earlier or {}
-    return _overlaid(earlier, later, depth=3) if _compiled(shape).shape.cumulative else later
+    return _overlaid(earlier, later, depth=3) if _compiled(shape).shape.in_pieces else later
+
+
+def _overlaid(earlier: Mapping[str, Any], later: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    merged = dict(earlier)
+    for key, value in later.items():
+        before = merged.get(key)
+        if isinstance(before, dict) and isinstance(value, dict) and depth:
+            merged[key] = _overlaid(before, value, depth - 1)
+        elif value or before is None:
+            merged[key] = value
+    return merged
 
 
 def decode_answer(body: bytes | str) -> Any:
     """A provider's JSON with every fraction as an exact Decimal, so that no float ever holds money.
 
-    `msgspec.json.decode(..., float_hook=...)` hands over the text of a number; ints stay ints of any size.
-    Raises InputError for what is no JSON.
+    msgspec hands the text of each number with a fraction or an exponent to `float_hook`; all others are ints of any
+    size. Raises InputError for what is no JSON.
     """
     try:
         return _DECODER.decode(body)
-    except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InputError(f"an answer of {len(body)} bytes is no JSON: {error}") from None
 
 
 def _exact(text: str) -> Decimal:
     try:
         return Decimal(text)
-    except InvalidOperation:
-        return _NOT_FINITE
+    except InvalidOperation:  # an exponent beyond all use
+        return Decimal("nan")
 
 
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_exact)
 
 
 @cache
-def _compiled(shape: str) -> _Compiled:
+def _compiled(shape: str) -> _Table:
     if shape not in USAGE_PATHS:
         raise UsageError(f"{shape!r} is no usage shape: use one of {', '.join(sorted(USAGE_PATHS))}")
-    table = USAGE_PATHS[shape]
-    parts = [_Part(meter, path, compile_count(path), _within(table, meter)) for meter, _, path in reversed(table.parts)]
-    return _Compiled(
-        shape=table,
-        parts=tuple(parts),
-        totals=tuple((path, compile_count(path), _SIDES[side]) for path, side in table.totals),
-        checks=tuple((a, compile_count(a), b, compile_count(b)) for a, b in table.checks),
+    rows = USAGE_PATHS[shape]
+    return _Table(
+        shape=rows,
+        parts=tuple(
+            _Part(meter, path, compile_count(path), _within(rows, meter)) for meter, _, path in reversed(rows.parts)
+        ),
+        totals=tuple((path, compile_count(path), _covered(rows, side)) for path, side in rows.totals),
+        checks=tuple((one, compile_count(one), other, compile_count(other)) for one, other in rows.checks),
+        apart=tuple((path, compile_count(path)) for path in rows.apart),
     )
 
 
@@ -136,75 +156,47 @@ def _within(shape: Shape, whole: str) -> tuple[str, ...]:
     return tuple(sorted(inside - {whole}, key=lambda name: (METERS[name].cache != "", name)))
 
 
-def _read_parts(table: _Compiled, usage: Mapping[str, Any]) -> tuple[dict[str, int], Problems]:
+def _covered(shape: Shape, side: str) -> tuple[str, ...]:
+    return tuple(meter for meter, _, _ in shape.parts if meter in _SIDES[side])
+
+
+def _read_parts(table: _Table, usage: Mapping[str, Any]) -> tuple[dict[str, int], Problems]:
     problems: Problems = []
     meters: dict[str, int] = {}
     for part in table.parts:
         stated = part.count(usage, problems)
-        if stated is not None:
-            meters[part.meter] = _own_share(part, stated, meters, problems)
-    _check_totals(table, usage, meters, problems)
+        if stated is None:
+            continue
+        inner = 0
+        for name in part.within:
+            inner += meters.get(name, 0)
+        if inner > stated:
+            problems.append(f"{part.path} is {stated}, but what lies inside it adds up to {inner}")
+            _cut(meters, part.within, inner - stated)
+        meters[part.meter] = max(0, stated - inner)
+    _check(table, usage, meters, problems)
     return meters, problems
 
 
-def _own_share(part: _Part, stated: int, meters: dict[str, int], problems: Problems) -> int:
-    inner = sum(meters.get(name, 0) for name in part.within)
-    if inner <= stated:
-        return stated - inner
-    problems.append(f"{part.path} is {stated} but what lies inside it adds up to {inner}")
-    excess = inner - stated
-    for name in part.within:
+def _cut(meters: dict[str, int], names: tuple[str, ...], excess: int) -> None:
+    for name in names:
         cut = min(excess, meters.get(name, 0))
         if cut:
             meters[name] -= cut
             excess -= cut
-    return 0
 
 
-def _check_totals(table: _Compiled, usage: Mapping[str, Any], meters: dict[str, int], problems: Problems) -> None:
-    quiet: Problems = []
-    for path, count, side in table.totals:
-        stated, known = count(usage, quiet), [n for name, n in meters.items() if name in side]
-        if stated is not None and known and sum(known) != stated:
-            problems.append(f"{path} is {stated} but the meters add up to {sum(known)}")
+def _check(table: _Table, usage: Mapping[str, Any], meters: dict[str, int], problems: Problems) -> None:
+    """The row check: what the meters add up to is what the provider's totals say."""
+    seen: Problems = []  # bad counts were named when the parts were read
+    for path, count, names in table.totals:
+        stated, known = count(usage, seen), [meters[name] for name in names if name in meters]
+        if known and stated is not None and stated != sum(known):
+            problems.append(f"{path} is {stated}, but the meters add up to {sum(known)}")
     for path, count, other_path, other_count in table.checks:
-        one, other = count(usage, quiet), other_count(usage, quiet)
+        one, other = count(usage, seen), other_count(usage, seen)
         if one is not None and other is not None and one != other:
-            problems.append(f"{path} is {one} but {other_path} is {other}")
-
-
-def _service_tier(shape: Shape, usage: Mapping[str, Any]) -> str | None:
-    found = (value_at(usage, path) for path in shape.tier)
-    return next((clip(tier.lower()) for tier in found if isinstance(tier, str) and tier), None)
-
-
-def _reported_cost(shape: Shape, usage: Mapping[str, Any], problems: Problems) -> int | None:
-    """Picodollars the provider says it charged; on an own key the upstream's cost comes on top of the fee."""
-    cost = _money(usage, "cost", problems)
-    if cost is None or usage.get("is_byok") is not True:
-        return cost
-    return cost + (_money(usage, "cost_details.upstream_inference_cost", problems) or 0)
-
-
-def _money(usage: Mapping[str, Any], path: str, problems: Problems) -> int | None:
-    value = value_at(usage, path)
-    if value is None or isinstance(value, Mapping | list):
-        return None
-    try:
-        amount = parse_usd(str(value)) if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else -1
-    except InputError:
-        amount = -1
-    if amount < 0:
-        problems.append(f"{path} is {str(value)[:40]!r}, which is no amount (decode answers with decode_answer)")
-    return amount if amount >= 0 else None
-
-
-def _overlaid(earlier: Mapping[str, Any], later: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    merged = dict(earlier)
-    for key, value in later.items():
-        before = merged.get(key)
-        if isinstance(before, Mapping) and isinstance(value, Mapping) and depth:
-            merged[key] = _overlaid(before, value, depth - 1)
-        elif value or before is None:
-            merged[key] = value
-    return merged
+            problems.append(f"{path} is {one}, but {other_path} is {other}")
+    for path, count in table.apart:
+        if tokens := count(usage, seen):
+            problems.append(f"{path} is {tokens}: tokens of another model, in no meter of this call")
