@@ -162,21 +162,25 @@ def test_a_forks_child_writes_a_segment_of_its_own_and_the_parent_keeps_its_lock
     assert [record for _, record in records_of(childs)] == [Open(1, call(2)), Close(call(2))]
 
 
-def test_a_lock_ends_with_the_parent_although_a_fork_lives_on(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, "gateway")
-    writer.open(call(1))
-    (path,) = segments(tmp_path)
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(writing)
-        os.read(reading, 1)  # until the parent is done
+def test_a_lock_ends_with_its_writers_process_although_a_fork_of_it_lives_on(tmp_path: Path) -> None:
+    ready_reading, ready = os.pipe()
+    until, until_writing = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        writer = Writer(tmp_path, "gateway")
+        writer.open(call(1))
+        if os.fork() == 0:
+            os.write(ready, b".")
+            os.close(until_writing)
+            os.read(until, 1)  # until the test is done
+        else:
+            os.read(ready_reading, 1)
         os._exit(0)
-    os.close(reading)
-    writer.stop()
+    os.waitpid(parent, 0)
+    (path,) = segments(tmp_path)
     assert is_abandoned(path)
-    os.close(writing)
-    os.waitpid(pid, 0)
+    for fd in (ready_reading, ready, until, until_writing):
+        os.close(fd)
 
 
 def test_the_bound_of_the_journal_turns_calls_away_and_open_ones_still_close(tmp_path: Path) -> None:

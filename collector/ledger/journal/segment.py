@@ -69,6 +69,7 @@ class Segment:
         try:
             os.ftruncate(self.fd, self.tail)
         finally:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)  # a process that is being forked now may hold the file a moment longer
             os.close(self.fd)
 
 
