@@ -10,11 +10,13 @@ PARENT_FD = "CALLMETER_PARENT_FD"
 KILL_AFTER_S = 25.0  # a stopping gateway finishes running calls first
 
 
-def watch_parent() -> None:
-    """In a part: ends this process, and its group if need be, once the supervisor is gone. Elsewhere: nothing."""
+def watch_parent() -> bool:
+    """In a part, True: this process, and its group if need be, ends once the supervisor is gone. Elsewhere: False."""
     text = os.environ.pop(PARENT_FD, None)
-    if text is not None:
-        threading.Thread(target=_wait_for_end, args=(int(text),), daemon=True, name="parent").start()
+    if text is None:
+        return False
+    threading.Thread(target=_wait_for_end, args=(int(text),), daemon=True, name="parent").start()
+    return True
 
 
 def _wait_for_end(fd: int) -> None:

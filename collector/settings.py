@@ -9,15 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
-from collector.core.errors import SettingsError
+from collector.core.errors import SettingsError, UsageError
+from collector.core.periods import check_zone
 from collector.toml_file import convert, read_toml, unknown_key
 
-Usd = Annotated[Decimal, Meta(ge=0)] | Annotated[int, Meta(ge=0)]
+Usd = Decimal | int
 Seconds = Annotated[float, Meta(gt=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -198,15 +198,16 @@ def _check_endpoints(endpoints: tuple[Endpoint, ...], providers: dict[str, Provi
         if (key := (each.model, each.provider, each.upstream_model)) in seen:
             raise SettingsError(f"{path}: endpoints[{n}]: {each.model} at {each.provider} stands there twice: drop one")
         seen.add(key)
+        for name, value in msgspec.structs.asdict(each).items():
+            if "_usd_" in name and value is not None and value < 0:
+                raise SettingsError(f"{path}: endpoints[{n}].{name} = {value}: a price is 0 or more")
 
 
 def _check_zone(zone: str, path: Path) -> None:
     try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise SettingsError(
-            f"{path}: settings.zone = {zone!r} is not a time zone: write a name such as Europe/Berlin"
-        ) from error
+        check_zone(zone)
+    except UsageError as error:
+        raise SettingsError(f"{path}: settings.zone: {error}") from error
 
 
 def _check_url(url: str, what: str) -> None:

@@ -81,13 +81,13 @@ class _Supervisor:
         (self.stop if self.signals == 1 else self.hurry).set()
 
     async def _keep(self, part: Part) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s, is_first = FIRST_PAUSE_S, True
         while not self.stop.is_set():
             started = time.monotonic()
             code = await self._run_once(part)
             if self.stop.is_set():
                 return
-            if code == WRONG_USE:
+            if code == WRONG_USE and is_first:
                 self.exit_code = WRONG_USE
                 self.stop.set()
                 return
@@ -96,6 +96,7 @@ class _Supervisor:
             say(f"{part.name} ended ({_ending(code)}); it is started again in {pause_s:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), pause_s)
+            is_first = False
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _run_once(self, part: Part) -> int:

@@ -32,7 +32,7 @@ Examples:
 Exit codes: 0 done, 1 failed or differs, 2 wrong use or settings, 75 another process holds the lock."""
 
 
-@click.group(cls=LazyGroup, commands=COMMANDS, epilog=EPILOG, context_settings={"max_content_width": 100})
+@click.group("callmeter", cls=LazyGroup, commands=COMMANDS, epilog=EPILOG, context_settings={"max_content_width": 100})
 @click.option("--data-dir", metavar="DIR", help="Where everything is kept. [CALLMETER_DATA_DIR; ./data]")
 @click.option("--ledger", metavar="URL", help="The ledger's address. [CALLMETER_LEDGER; sqlite:///DIR/callmeter.db]")
 @click.option("--config", metavar="FILE", help="The settings file. [CALLMETER_CONFIG; ./callmeter.toml]")
@@ -40,5 +40,4 @@ Exit codes: 0 done, 1 failed or differs, 2 wrong use or settings, 75 another pro
 @click.pass_context
 def main(ctx: click.Context, data_dir: str | None, ledger: str | None, config: str | None) -> None:
     """The books of your LLM API calls: every call recorded, priced exactly, and its provider's uptime measured."""
-    watch_parent()
-    ctx.obj = Flags(data_dir=data_dir, ledger=ledger, config=config)
+    ctx.obj = Flags(data_dir=data_dir, ledger=ledger, config=config, part=watch_parent())

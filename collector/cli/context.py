@@ -16,6 +16,7 @@ class Flags(msgspec.Struct, frozen=True):
     data_dir: str | None = None
     ledger: str | None = None
     config: str | None = None
+    part: bool = False  # run by a supervisor, which speaks for it
 
 
 def pass_settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +28,8 @@ def pass_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     def with_settings(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:
         settings = read_settings(ctx)
-        click.echo(f"ledger: {hide_secret(settings.ledger_url)}", err=True)
+        if not flags_of(ctx).part:
+            click.echo(f"ledger: {hide_secret(settings.ledger_url)}", err=True)
         return ctx.invoke(command, settings, *args, **kwargs)
 
     return update_wrapper(with_settings, command)
@@ -35,5 +37,10 @@ def pass_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def read_settings(ctx: click.Context) -> Settings:
     """The settings that the global options of this command line ask for."""
-    flags = ctx.find_object(Flags) or Flags()
+    flags = flags_of(ctx)
     return load_settings(flags.data_dir, flags.ledger, flags.config)
+
+
+def flags_of(ctx: click.Context) -> Flags:
+    """The global options of this command line."""
+    return ctx.find_object(Flags) or Flags()

@@ -2,7 +2,7 @@
 
 import click
 
-from collector.cli.context import pass_settings
+from collector.cli.context import flags_of, pass_settings
 from collector.settings import Settings
 from collector.supervisor import Part, callmeter, take_port
 
@@ -15,11 +15,16 @@ Example:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
 @pass_settings
-def dashboard(settings: Settings, host: str, port: int) -> None:
+@click.pass_context
+def dashboard(ctx: click.Context, settings: Settings, host: str, port: int) -> None:
     """Show the charts in a browser."""
     from dashboard.serve import serve
 
-    serve(settings, host, take_port(host, port))
+    serve(settings, host, take_port(host, port), _silent if flags_of(ctx).part else None)
+
+
+def _silent(address: str) -> None:
+    """The supervisor prints the address."""
 
 
 def dashboard_part(settings: Settings, host: str, port: int) -> Part:
