@@ -4,7 +4,7 @@
 2. Of a group the set is chosen by instant, size and hour. The first group that has one wins.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -38,6 +38,14 @@ class Source(Protocol):
         """All sets of a model at the first of the providers that has any; None among them: sold by anybody."""
         ...
 
+    def remark(self, model: str, providers: Sequence[str | None]) -> str | None:
+        """Why a model that is known here has no set; None when there is nothing to say."""
+        ...
+
+    def prepare(self) -> None:
+        """Read now what would otherwise be read when it is first asked for."""
+        ...
+
 
 class Files:
     """A source whose sets are all at hand."""
@@ -53,6 +61,12 @@ class Files:
     def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
         model_id = self._names.model(model)
         return next((found for p in providers if (found := self._sets.get((model_id, p)))), ())
+
+    def remark(self, model: str, providers: Sequence[str | None]) -> str | None:
+        return None
+
+    def prepare(self) -> None:
+        """Nothing: all sets are at hand."""
 
 
 class _Choice(NamedTuple):
@@ -79,13 +93,30 @@ class PriceBook:
     """Price sets by source, first source first, and the names by which models and providers meet.
 
     `sources` are asked for a model at the provider as the ledger names it, at the provider as price lists name
-    it, and at any provider, in that order.
+    it, and at any provider, in that order. `own`, the endpoints of callmeter.toml, comes before them: such a price is
+    that endpoint's, whatever name the answer bears, but for a provider of `routers`, whose answers may come from
+    another model. `image_rules`: (provider, model) -> how that endpoint charges its images.
     """
 
-    def __init__(self, sources: Sequence[Source] = (), names: Names | None = None) -> None:
-        self.sources = tuple(sources)
+    def __init__(
+        self,
+        sources: Sequence[Source] = (),
+        names: Names | None = None,
+        own: Source | None = None,
+        routers: frozenset[str] = frozenset(),
+        image_rules: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.sources = (own, *sources) if own else tuple(sources)
         self.names = names or Names()
+        self._own = own
+        self._routers = routers
+        self._image_rules = image_rules or {}
         self._routes: dict[tuple[str | None, ...], PriceSet | Unpriced | _Route] = {}
+
+    def prepare(self) -> None:
+        """Read every source now, so that no later `find` waits for a file."""
+        for source in self.sources:
+            source.prepare()
 
     def find(
         self,
@@ -139,14 +170,23 @@ class PriceBook:
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
     ) -> list[list[PriceSet]]:
         """Sets that may apply, best group first: name before source before key."""
-        at = self._providers(provider)
         groups: list[list[PriceSet]] = []
+        for name, source in self._lookups(model, served, provider):
+            sold = [s for s in source.sets(name, self._providers(provider)) if s.tier == tier]
+            groups += [[s for s in sold if s.key == wanted] for wanted in dict.fromkeys((key, None))]
+        return [self._by_own_image_rule(group, model, provider) for group in groups if group]
+
+    def _lookups(self, model: str | None, served: str | None, provider: str | None) -> Iterator[tuple[str, Source]]:
+        """Which name to ask of which source, in order."""
+        if self._own and model and (provider or "").lower() not in self._routers:
+            yield model, self._own
         for names in _name_groups(model, served):
             for source in self.sources:
-                for name in names:
-                    sold = [s for s in source.sets(name, at) if s.tier == tier]
-                    groups += [[s for s in sold if s.key == wanted] for wanted in dict.fromkeys((key, None))]
-        return [group for group in groups if group]
+                yield from ((name, source) for name in names)
+
+    def _by_own_image_rule(self, group: list[PriceSet], model: str | None, provider: str | None) -> list[PriceSet]:
+        rule = self._image_rules.get(((provider or "").lower(), (model or "").lower()))
+        return [s if rule in (None, s.images) else msgspec.structs.replace(s, images=rule) for s in group]
 
     def _providers(self, provider: str | None) -> list[str | None]:
         if not provider:
@@ -158,7 +198,10 @@ class PriceBook:
             return Unpriced("no model is stated")
         if normal_tier(tier) and self._groups(model, served, provider, None, None):
             return Unpriced(f"no price for service tier {tier} of {_named(model, provider)}")
-        return Unpriced(f"no price for {_named(model, provider)}")
+        at = self._providers(provider)
+        remarks = (source.remark(name, at) for name, source in self._lookups(model, served, provider))
+        remark = next(filter(None, remarks), None)
+        return Unpriced(f"no price for {_named(model, provider)}" + (f": {remark}" if remark else ""))
 
 
 class Charge(NamedTuple):

@@ -79,8 +79,8 @@ def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
         tier=normal_tier(_text(entry, "tier")),
         above_tokens=_above(entry),
         hours=_hours(entry.get("hours", ())),
-        starts=_instant("from", entry.get("from")),
-        until=_instant("until", entry.get("until")),
+        starts=instant_of(entry.get("from"), "from"),
+        until=instant_of(entry.get("until"), "until"),
         minimum=_minimum(entry),
         listed={FIELDS[key].meter: listed_text(text, FIELDS[key].per) for key, text in listed.items()},
         checked=None if "checked" not in entry else str(entry["checked"]),
@@ -147,8 +147,8 @@ def _window(text: Any) -> tuple[int, int]:
     return start, end
 
 
-def _instant(key: str, value: Any) -> int | None:
-    """Microseconds of a date (its UTC midnight) or of a moment with an offset."""
+def instant_of(value: Any, key: str = "from") -> int | None:
+    """Microseconds of a date (its UTC midnight) or of a moment with an offset; None of None. Raises PriceError."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +16,7 @@ _DATED = re.compile(r"^(.+)-(20\d\d)-?(\d\d)-?(\d\d)$")
 
 
 class ListedProvider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A provider as price lists know it: by which names and at which hosts. `*.host` is any name below it."""
+    """A provider as price lists know it: by which names and at which hosts; `*` stands for anything."""
 
     id: str
     names: tuple[str, ...] = ()
@@ -83,6 +84,6 @@ def at_host(providers: Iterable[ListedProvider], base_url: str) -> str | None:
     host = (urlsplit(base_url).hostname or "").lower()
     for provider in providers:
         for pattern in provider.hosts:
-            if host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])):
+            if fnmatchcase(host, pattern):
                 return provider.id
     return None

@@ -13,6 +13,9 @@ PER_IMAGE: Literal["per image"] = "per image"
 IN_TOKENS: Literal["in tokens"] = "in tokens"
 _NOT_IN_THE_ID = ("listed", "checked", "until")
 _ID_DIGITS = 24
+# Asked before the price of fresh input: a list that names one price for cached input means pictures too, and a write that
+# lives for an hour costs no less than one that lives for five minutes.
+_NEARER = {"cache_read_image": "cache_read", "cache_write_1h": "cache_write_5m"}
 _IMAGE_TOKENS = ("image_in_tokens", "cache_read_image")
 
 
@@ -92,20 +95,29 @@ def _rate(price_set: PriceSet, meter: Meter) -> Rate:
         return Rate(0, "covered by the minimum")
     if meter.charge is Charge.NEVER:
         return Rate(0, "never charged")
-    if price_set.images == PER_IMAGE and meter.name in _IMAGE_TOKENS:
+    by_image = price_set.images == PER_IMAGE and "images_in" in price_set.prices
+    if by_image and meter.name in _IMAGE_TOKENS:
         return Rate(0, "covered by the price per image")
-    if price_set.images == IN_TOKENS and meter.name == "images_in":
+    if not by_image and meter.name == "images_in":
         return Rate(0, "counted in tokens, not charged by image")
     return _listed_rate(price_set, meter)
 
 
 def _listed_rate(price_set: PriceSet, meter: Meter) -> Rate:
-    ancestor: Meter | None = meter
-    while ancestor is not None:
-        if ancestor.name in price_set.prices:
-            rule = "listed" if ancestor is meter else f"at the price of {ancestor.name}"
-            return Rate(price_set.prices[ancestor.name], rule)
-        ancestor = METERS[ancestor.parent] if ancestor.parent else None
+    for name in _price_givers(meter):
+        if name in price_set.prices:
+            rule = "listed" if name == meter.name else f"at the price of {name}"
+            return Rate(price_set.prices[name], rule)
     if meter.charge is Charge.IF_PRICED:
         return Rate(0, "charged only where a price is listed")
     return Rate(None, "no price is listed")
+
+
+def _price_givers(meter: Meter) -> list[str]:
+    """The meters whose price it takes, in order: itself, its parents, and before fresh input a nearer kind."""
+    givers = [meter.name]
+    while parent := METERS[givers[-1]].parent:
+        givers.append(parent)
+    if nearer := _NEARER.get(meter.name):
+        givers.insert(-1, nearer)
+    return givers

@@ -1,27 +1,38 @@
 """load_book: the sources of prices, in their order."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files, Source
 from collector.core.prices.names import Names, at_host
 from collector.ledger.book.cards import listed_providers, load_names
+from collector.ledger.book.endpoints import SOURCE, endpoint_sets, image_rules
 from collector.ledger.book.files import read_prices
+from collector.ledger.book.genai import GenaiPrices
 from collector.resources import resource_dir
 from collector.settings import Settings
 
 OWN_FILE = "prices.toml"
+PULLED, SHIPPED = "pulled", "data/prices"
 
 
-def load_book(settings: Settings, pulled: tuple[PriceSet, ...] = ()) -> PriceBook:
-    """The price book of these settings. Raises PriceError naming the file and the entries that are wrong."""
+def load_book(settings: Settings, pulled: Sequence[PriceSet] = ()) -> PriceBook:
+    """The price book of these settings.
+
+    genai-prices is read when a model is first asked for that no earlier source knows; a process that must not wait
+    then calls `prepare` first. Raises PriceError naming the file and the entries that are wrong.
+    """
     names = names_of(settings)
     sources: list[Source] = [
-        Files("your own file", own_sets(settings), names),
-        Files("pulled", pulled, names),
-        Files("data/prices", shipped_sets(), names),
+        Files(OWN_FILE, own_sets(settings), names),
+        Files(PULLED, pulled, names),
+        Files(SHIPPED, shipped_sets(), names),
+        GenaiPrices(names),
     ]
-    return PriceBook(sources, names)
+    own = Files(SOURCE, endpoint_sets(settings.endpoints), names)
+    return PriceBook(sources, names, own, _routers(settings), image_rules(settings.endpoints))
 
 
 def names_of(settings: Settings) -> Names:
@@ -29,7 +40,7 @@ def names_of(settings: Settings) -> Names:
     names = load_names()
     found = {
         name.lower(): provider_id
-        for name, provider in settings.providers.items()
+        for name, provider in (*settings.built_in.items(), *settings.providers.items())
         if (provider_id := at_host(listed_providers(), provider.base_url))
     }
     return msgspec.structs.replace(names, providers={**names.providers, **found})
@@ -43,4 +54,10 @@ def own_sets(settings: Settings) -> list[PriceSet]:
 
 def shipped_sets() -> list[PriceSet]:
     """The price sets that travel with the code."""
-    return [s for path in sorted(resource_dir("data/prices").glob("*.toml")) for s in read_prices(path, path.name)]
+    return [s for path in sorted(resource_dir(SHIPPED).glob("*.toml")) for s in read_prices(path, path.name)]
+
+
+def _routers(settings: Settings) -> frozenset[str]:
+    """Providers whose answers may come from another model than the endpoint's."""
+    providers = {**settings.built_in, **settings.providers}
+    return frozenset(name.lower() for name, provider in providers.items() if provider.kind == "openrouter")
