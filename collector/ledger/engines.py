@@ -1,5 +1,7 @@
 """The one place that opens the ledger."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,19 @@ def bare_engine(url: str, *, read_only: bool = False) -> Engine:
 def writing(engine: Engine) -> Engine:
     """The same engine, whose transactions take the write lock when they begin instead of failing in the middle."""
     return engine.execution_options(writes=True)
+
+
+@contextmanager
+def sorting_on_disk(connection: Connection) -> Iterator[None]:
+    """Within it, large sorts of a connection go to temporary files: for answers that are streamed, of any length."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA temp_store = FILE")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
 
 
 def readable(engine: Engine, url: str) -> None:

@@ -117,10 +117,9 @@ def page(
     return question.order_by(_c.started_at.desc(), _c.id.desc()).limit(min(limit, MAX_PAGE))
 
 
-def in_order(selection: Selection, period: Period, with_extra: bool = False) -> Question:
-    """All calls of a period, oldest first, with COLUMNS and on request EXTRA, to be streamed."""
-    question = _all_columns() if with_extra else _columns(COLUMNS)
-    return question.where(chosen_calls(selection, period)).order_by(_c.started_at, _c.id)
+def in_order(selection: Selection, period: Period) -> Question:
+    """All calls of a period, oldest first, with COLUMNS and EXTRA, to be streamed."""
+    return _all_columns().where(chosen_calls(selection, period)).order_by(_c.started_at, _c.id)
 
 
 def chosen_calls(selection: Selection, period: Period) -> ColumnElement[bool]:
@@ -146,15 +145,11 @@ def _is_named(dimension: str, values: tuple[str, ...]) -> ColumnElement[bool]:
 
 
 def _outcome_code(word: str) -> int:
-    codes: Mapping[str, int] = OUTCOME_CODES
+    codes: Mapping[Any, int] = OUTCOME_CODES
     if word not in codes:
         raise UsageError(f"outcome={word[:40]!r} is none: write one of {', '.join(codes)}")
     return codes[word]
 
 
 def _all_columns() -> Question:
-    return _columns(COLUMNS | EXTRA)
-
-
-def _columns(columns: Mapping[str, ColumnElement[Any]]) -> Question:
-    return select(*(value.label(label) for label, value in columns.items()))
+    return select(*(value.label(label) for label, value in (COLUMNS | EXTRA).items()))

@@ -1,0 +1,61 @@
+"""`callmeter export`."""
+
+from pathlib import Path
+
+import click
+
+from collector.cli.context import pass_settings
+from collector.core.periods import check_zone, days_period, parse_day
+from collector.finance.columns import GROUP_COLUMNS
+from collector.finance.export import Request, check, export
+from collector.finance.formats import FORMATS
+from collector.finance.manifest import manifest_path
+from collector.ledger.engines import open_ledger
+from collector.ledger.questions.ask import declared_zones
+from collector.settings import Settings
+
+EPILOG = """\b
+Examples:
+  callmeter export --from 2026-10-01 --to 2026-11-01 --by day,app,model --out october.csv
+  callmeter export --from 2026-10-01 --to 2026-11-01 --zone Europe/Berlin --by key --out october.csv
+  callmeter export --from 2026-10-01 --to 2026-11-01 --calls --format jsonl --out calls.jsonl"""
+
+
+@click.command("export", epilog=EPILOG)
+@click.option("--from", "first_day", metavar="D", required=True, help="First day, such as 2026-10-01.")
+@click.option("--to", "end_day", metavar="D", required=True, help="Day after the last one.")
+@click.option("--zone", metavar="Z", help="Time zone that days are counted in. [setting zone]")
+@click.option("--by", metavar="COLUMNS", help=f"Some of {','.join(GROUP_COLUMNS)}. [day,model,provider]")
+@click.option("--calls", is_flag=True, help="Single calls instead of line items.")
+@click.option("--format", "file_format", default="csv", show_default=True, help=f"One of {', '.join(FORMATS)}.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@pass_settings
+def export_command(
+    settings: Settings,
+    first_day: str,
+    end_day: str,
+    zone: str | None,
+    by: str | None,
+    calls: bool,
+    file_format: str,
+    out: Path,
+) -> None:
+    """Write what was spent, as line items or as single calls, for the days FROM up to but not including TO.
+
+    On every line quantity x unit_price_usd = cost_usd, exactly; lines without a price have neither. The last line is
+    the TOTAL. FILE.manifest.json, written beside the file, states rows, cost, unpriced quantities and a checksum.
+    """
+    if calls and by is not None:
+        raise click.UsageError("--by groups line items: leave it out with --calls")
+    period = days_period(parse_day(first_day), parse_day(end_day), check_zone(zone or settings.zone))
+    columns = tuple(name.strip() for name in by.split(",") if name.strip()) if by is not None else Request(period).by
+    request = Request(period, columns, calls, file_format)
+    check(request)
+    engine = open_ledger(settings.ledger_url, read_only=True)
+    try:
+        manifest = export(engine, declared_zones(engine), request, out)
+    finally:
+        engine.dispose()
+    unpriced = f", {manifest.unpriced['calls']} calls unpriced" if manifest.unpriced["calls"] else ""
+    click.echo(f"{out}: {manifest.rows} rows, {manifest.calls} calls, {manifest.cost_usd} USD{unpriced}")
+    click.echo(f"manifest: {manifest_path(out)}", err=True)

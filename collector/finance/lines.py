@@ -1,0 +1,78 @@
+"""Line items: sums of cells, cut into one line per meter, so that price x quantity = cost on every line."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from collector.core.meters import METERS
+from collector.core.periods import format_day
+from collector.core.prices import PriceSet, line_items
+from collector.ledger.questions.ask import AnyRow
+
+ADJUSTMENT = "adjustment"
+
+
+class Line(NamedTuple):
+    """One line item; money in picodollars. Price and cost are None where the usage is unpriced."""
+
+    group: tuple[str, ...]
+    unit: str
+    quantity: int
+    unit_price: int | None
+    cost: int | None
+    price_id: str
+
+
+class Sums(NamedTuple):
+    """What one group used under one price set ("": none), over all its days."""
+
+    group: tuple[str, ...]
+    price_id: str
+    is_unpriced: bool
+    calls: int
+    meters: dict[str, int]  # those above 0
+    cost: int
+
+
+def sums_of(rows: Iterable[AnyRow], by: Sequence[str]) -> Iterator[Sums]:
+    """Adds up the days of rows of `questions.items.sums_by_price` that are one group, in whole numbers of any size."""
+    for key, same in groupby(rows, key=lambda row: _key(row, by)):
+        yield _added(key, list(same))
+
+
+def lines_of(sums: Sums, price_set_of: Callable[[str], PriceSet]) -> Iterator[Line]:
+    """The lines of one group under one price set, in the order of METERS, and what they leave of its cost.
+
+    Calls may come with a cost that is not price x quantity, or with a cost and no price set: the difference is a line
+    of its own, one `adjustment` at that price, so that lines always add up to the ledger's cost.
+    """
+    prices = {} if sums.is_unpriced or not sums.price_id else _unit_prices(sums, price_set_of(sums.price_id))
+    rest = sums.cost
+    for meter, quantity in sums.meters.items():
+        price = None if sums.is_unpriced else prices.get(meter, 0)
+        cost = None if price is None else quantity * price
+        rest -= cost or 0
+        yield Line(sums.group, METERS[meter].column, quantity, price, cost, sums.price_id)
+    if rest:
+        yield Line(sums.group, ADJUSTMENT, 1, rest, rest, sums.price_id)
+
+
+def _unit_prices(sums: Sums, price_set: PriceSet) -> dict[str, int]:
+    return {item.meter: item.unit_price for item in line_items(sums.meters, price_set)}
+
+
+def _key(row: AnyRow, by: Sequence[str]) -> tuple[tuple[str, ...], str, bool]:
+    group = tuple(format_day(row.day) if name == "day" else getattr(row, name) for name in by)
+    return group, row.price, bool(row.unpriced)
+
+
+def _added(key: tuple[tuple[str, ...], str, bool], days: list[AnyRow]) -> Sums:
+    meters = {name: sum(getattr(row, meter.column) for row in days) for name, meter in METERS.items()}
+    return Sums(
+        group=key[0],
+        price_id=key[1],
+        is_unpriced=key[2],
+        calls=sum(row.calls for row in days),
+        meters={name: quantity for name, quantity in meters.items() if quantity},
+        cost=sum(row.cost for row in days),
+    )

@@ -1,0 +1,54 @@
+"""The manifest beside every file: what a program ties the file out by."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+FORMAT_VERSION = 1
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a file holds. Money is exact decimal text; instants are UTC; `rows` counts neither header nor TOTAL."""
+
+    format_version: int
+    file: str
+    content: str  # "line items" or "calls"
+    format: str
+    columns: list[str]
+    zone: str
+    first_day: str
+    end_day: str  # not part of the file
+    selection: dict[str, list[str]]
+    rows: int
+    calls: int
+    cost_usd: str
+    currency: str
+    unpriced: dict[str, int]  # calls, and the quantity of every unit without a price
+    ledger_revision: str
+    ledger_batch: int  # the newest batch of calls that was in the ledger
+    bytes: int
+    sha256: str
+
+
+def manifest_path(file: Path) -> Path:
+    """Where the manifest of a file is."""
+    return file.with_name(f"{file.name}.manifest.json")
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """The manifest's text, always the same for the same values."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def from_json(text: bytes) -> Manifest:
+    """The manifest of a text. Raises msgspec.ValidationError."""
+    return msgspec.json.decode(text, type=Manifest)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes a new file and has it on the disk before it returns."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
