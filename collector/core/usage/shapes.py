@@ -50,6 +50,16 @@ _REASONING_BESIDE: tuple[PartRow, ...] = (
     ("reasoning", "", "completion_tokens_details.reasoning_tokens"),
     *_CHAT_OUT[2:],
 )
+# Google's OpenAI-shaped endpoint counts thoughts in total_tokens alone.
+_REASONING_IN_TOTAL: tuple[PartRow, ...] = (
+    ("output", "", "completion_tokens"),
+    (
+        "reasoning",
+        "",
+        "completion_tokens_details.reasoning_tokens | total_tokens - prompt_tokens - completion_tokens",
+    ),
+    *_CHAT_OUT[2:],
+)
 _BESIDE_TOTALS = (("prompt_tokens", "in"), ("total_tokens", "all"))
 _XAI_TOOLS: tuple[PartRow, ...] = (
     (
@@ -212,6 +222,7 @@ USAGE_PATHS: dict[str, Shape] = {
     "gemini": Shape(
         _GEMINI, (("totalTokenCount", "all"),), tier=("serviceTier", "trafficType"), places=("usageMetadata",)
     ),
+    "gemini.openai": Shape(_CHAT_IN + _REASONING_IN_TOTAL, _BESIDE_TOTALS, otherwise="openai.chat"),
     "bedrock": Shape(
         _BEDROCK,
         (("totalTokens", "all"),),
