@@ -30,17 +30,6 @@ WITH_STREAMLIT = ("app.py", "cached.py", "access.py", "serve.py", "views/")
 INTAKE_MAY_IMPORT = ("collector.ledger.journal", "collector.ledger.book", "collector.ledger.questions")
 CORE_MAY_IMPORT = {*sys.stdlib_module_names, "msgspec"}
 NO_IO = {"io", "pathlib", "socket", "sqlite3", "subprocess", "tempfile", "shutil", "asyncio"}
-    "io",
-    "os.path",
-    "pathlib",
-    "socket",
-    "sqlite3",
-    "subprocess",
-    "tempfile",
-    "shutil",
-    "urllib.request",
-    "asyncio",
-}
 
 Import = tuple[str, str]  # file relative to the root, module
 
