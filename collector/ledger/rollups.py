@@ -1,0 +1,397 @@
+"""Cells: sums of calls that are written in the same transaction as the calls, and rebuilt from them.
+
+1. `Cells` takes rows in and out and adds up what they say, in memory, at the finest grain.
+2. `write` folds that to the grains of ROLLUPS and adds it to the tables.
+3. `rebuild` does the same from all rows, `declare` for a zone that is new.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import Table
+
+from collector.core import histograms
+from collector.core.histograms import Histogram
+from collector.core.meters import COMMON_METERS, METERS
+from collector.core.outcomes import OUTCOME_CODES, Outcome
+from collector.core.periods import QUARTER_S, SECOND_US, check_zone, day_number
+from collector.ledger import engines, schema
+from collector.ledger import names as interning
+from collector.ledger.rows import AT, METERS_AT, METERS_END, Row, sparse_of
+
+FIVE_MINUTES, HOURS = 0, 1  # grains of health cells; a larger one is the id of a zone
+FIVE_MINUTE_DAYS = 8
+TIMED = (Outcome.OK, Outcome.UNKNOWN)  # calls whose times are in the histograms: the others measure no answer
+
+Sums = list[int]
+Key = tuple[Any, ...]
+Progress = Callable[[int, int], None]  # calls done, calls in all
+
+_QUARTER_US = QUARTER_S * SECOND_US
+_FIVE_US = 300 * SECOND_US
+_DAY_FIVES = 288
+_ROWS_AT_ONCE = 5_000
+_KEYS_AT_ONCE = 5_000
+
+_MODEL, _PROVIDER, _APP, _KEY, _USER = AT["model"], AT["provider"], AT["app"], AT["key"], AT["user"]
+_PRICE, _REASON, _OUTCOME = AT["price"], AT["unpriced_reason"], AT["outcome"]
+_COST, _REPORTED, _ATTEMPTS = AT["cost"], AT["reported_cost"], AT["attempts"]
+_LATENCY, _FIRST_TOKEN = AT["latency_ms"], AT["first_token_ms"]
+_OUTPUT, _REASONING = AT["output_tokens"], AT["reasoning_tokens"]
+
+# the sums of a usage cell, in the order of its columns: calls, every meter, cost, reported calls, reported cost
+_SLOTS = {name: at for at, name in enumerate(METERS, start=1)}
+_COMMON_SLOTS = tuple(_SLOTS[name] for name in COMMON_METERS)
+_COST_SLOT = len(METERS) + 1
+_WIDTH = len(METERS) + 4
+
+# the counts of a health cell, in the order of its columns, and after them its histograms
+_COUNTS = 12
+_OTHER = 3
+_ATTEMPT_SLOTS = {
+    OUTCOME_CODES[outcome]: at for at, outcome in enumerate((Outcome.OK, Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED))
+}
+_FIRST, _LAST = 4, 7  # + the slot of the attempt's outcome
+_TIMED_CODES = frozenset(OUTCOME_CODES[outcome] for outcome in TIMED)
+
+
+class Rollup(NamedTuple):
+    """One table of cells."""
+
+    table: Table
+    is_health: bool = False
+
+
+ROLLUPS = (
+    Rollup(schema.usage_quarters),
+    Rollup(schema.usage_days),
+    Rollup(schema.user_days),
+    Rollup(schema.health, is_health=True),
+)
+
+
+class Health:
+    """Counts and histograms of one health cell."""
+
+    __slots__ = ("counts", "first_token", "latency", "throughput")
+
+    def __init__(self) -> None:
+        self.counts = [0] * _COUNTS
+        self.latency: Histogram = {}
+        self.first_token: Histogram = {}
+        self.throughput: Histogram = {}
+
+    def add(self, other: "Health") -> None:
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        _count_into(self.latency, other.latency)
+        _count_into(self.first_token, other.first_token)
+        _count_into(self.throughput, other.throughput)
+
+
+class Cells:
+    """What rows add to the cells, or take from them when `sign` is -1.
+
+    `zones` are the declared ones with their ids; `floor` is the first bucket of five minutes that is kept.
+    `only_days`: nothing but the day cells of these zones.
+    """
+
+    def __init__(self, zones: Mapping[str, int], floor: int, *, only_days: bool = False) -> None:
+        self._zones = dict(zones)
+        self._floor = floor
+        self._only_days = only_days
+        self._days: dict[int, tuple[int, ...]] = {}
+        self._usage: dict[Key, Sums] = {}
+        self._users: dict[Key, Sums] = {}
+        self._health: dict[Key, Health] = {}
+
+    def add(self, row: Row, attempts: Iterable[Row] = (), sign: int = 1) -> None:
+        """Counts one row, with its rows of the attempts table."""
+        quarter = row[1] // _QUARTER_US
+        model, provider = row[_MODEL] or 0, row[_PROVIDER] or 0
+        price, reason, outcome = row[_PRICE] or 0, row[_REASON] or 0, row[_OUTCOME]
+        amounts = _amounts(row, sign)
+        _add(self._usage, (quarter, model, provider, row[_APP] or 0, row[_KEY] or 0, price, reason, outcome), amounts)
+        days = self._days_of(quarter)
+        _add(self._users, (days, row[_USER] or 0, model, provider, price, reason, outcome), amounts)
+        self._add_health(row, tuple(attempts), days, sign)
+
+    def write(self, connection: Connection, names: Mapping[str, str] | None = None) -> None:
+        """Adds everything counted to the tables and forgets it. `names` stands other tables in for the usual ones."""
+        for rollup in ROLLUPS:
+            name = (names or {}).get(rollup.table.name, rollup.table.name)
+            if names is not None and rollup.table.name not in names:
+                continue
+            if rollup.is_health:
+                _write_health(connection, name, self._health_cells())
+            else:
+                _write_usage(connection, rollup.table, name, self._usage_cells(rollup.table))
+        self._usage, self._users, self._health = {}, {}, {}
+
+    def _days_of(self, quarter: int) -> tuple[int, ...]:
+        days = self._days.get(quarter)
+        if days is None:
+            days = tuple(day_number(quarter * _QUARTER_US, zone) for zone in self._zones)
+            self._days[quarter] = days
+        return days
+
+    def _add_health(self, row: Row, attempts: tuple[Row, ...], days: tuple[int, ...], sign: int) -> None:
+        cell = self._health_at(row[1], days, row[_MODEL] or 0, row[_PROVIDER] or 0)
+        if not attempts:
+            if row[_ATTEMPTS]:
+                slot = _ATTEMPT_SLOTS.get(row[_OUTCOME], _OTHER)
+                cell.counts[slot] += sign
+                if slot != _OTHER:
+                    cell.counts[_FIRST + slot] += sign
+                    cell.counts[_LAST + slot] += sign
+        else:
+            self._add_attempts(row, attempts, days, sign)
+        if row[_OUTCOME] in _TIMED_CODES:
+            _time(cell, row, sign)
+
+    def _add_attempts(self, row: Row, attempts: tuple[Row, ...], days: tuple[int, ...], sign: int) -> None:
+        for _, _, _, provider, model, started_at, outcome, *_ in attempts:
+            own_days = self._days_of(started_at // _QUARTER_US)
+            slot = _ATTEMPT_SLOTS.get(outcome, _OTHER)
+            self._health_at(started_at, own_days, model, provider).counts[slot] += sign
+        first, last = attempts[0], attempts[-1]
+        if last[6] in _ATTEMPT_SLOTS:
+            self._health_at(row[1], days, last[4], last[3]).counts[_LAST + _ATTEMPT_SLOTS[last[6]]] += sign
+            if first[6] in _ATTEMPT_SLOTS:
+                self._health_at(row[1], days, first[4], first[3]).counts[_FIRST + _ATTEMPT_SLOTS[first[6]]] += sign
+
+    def _health_at(self, at_us: int, days: tuple[int, ...], model: int, provider: int) -> Health:
+        five = at_us // _FIVE_US
+        key = (FIVE_MINUTES, five, days, model, provider)
+        if five < self._floor:
+            key = (HOURS, five // 12, days, model, provider)
+        cell = self._health.get(key)
+        if cell is None:
+            cell = self._health[key] = Health()
+        return cell
+
+    def _usage_cells(self, table: Table) -> dict[Key, Sums]:
+        if table is schema.usage_quarters:
+            return {} if self._only_days else self._usage
+        cells: dict[Key, Sums] = {}
+        zone_ids = tuple(self._zones.values())
+        if table is schema.usage_days:
+            base = ((self._days_of(key[0]), key[1:], sums) for key, sums in self._usage.items())
+        else:
+            base = ((key[0], key[1:], sums) for key, sums in self._users.items())
+        for days, rest, sums in base:
+            for zone, day in zip(zone_ids, days, strict=True):
+                _fold(cells, (zone, day, *rest), sums)
+        return cells
+
+    def _health_cells(self) -> dict[Key, Health]:
+        cells: dict[Key, Health] = {}
+        for (grain, bucket, days, model, provider), health in self._health.items():
+            for at in self._health_buckets(grain, bucket, days):
+                key = (*at, model, provider)
+                if key not in cells:
+                    cells[key] = Health()
+                cells[key].add(health)
+        return cells
+
+    def _health_buckets(self, grain: int, bucket: int, days: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        if not self._only_days:
+            if grain == FIVE_MINUTES:
+                yield FIVE_MINUTES, bucket
+            yield HOURS, bucket // 12 if grain == FIVE_MINUTES else bucket
+        yield from zip(self._zones.values(), days, strict=True)
+
+
+def health_floor(connection: Connection) -> int:
+    """The first bucket of five minutes that is kept."""
+    found = connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.key == "health_floor")).scalar()
+    return int(found) if found else 0
+
+
+def raise_floor(connection: Connection, now_us: int) -> int:
+    """Drops health cells of five minutes that are older than FIVE_MINUTE_DAYS; the floor never falls."""
+    before = health_floor(connection)
+    floor = max(before, now_us // _FIVE_US - FIVE_MINUTE_DAYS * _DAY_FIVES)
+    if floor > before:
+        health = schema.health.c
+        connection.execute(sa.delete(schema.health).where(health.grain == FIVE_MINUTES, health.bucket < floor))
+        statement = "INSERT INTO meta VALUES ('health_floor', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        connection.exec_driver_sql(statement, (str(floor),))
+    return floor
+
+
+def declare(connection: Connection, zones: Iterable[str], progress: Progress | None = None) -> dict[str, int]:
+    """All declared zones with their ids, these among them; a new one gets its day cells from the rows."""
+    before = interning.zones(connection)
+    declared = _declared(connection, zones)
+    if added := {zone: at for zone, at in declared.items() if zone not in before}:
+        _count_all(connection, Cells(added, health_floor(connection), only_days=True), progress)
+    return declared
+
+
+def rebuild(engine: Engine, zones: Iterable[str] = (), progress: Progress | None = None) -> None:
+    """Makes all cells anew from the rows, in one transaction; readers see the old ones until it is done.
+
+    Day cells are made for the declared zones and for `zones`, which are declared by this.
+    """
+    with engines.writing(engine).begin() as connection:
+        for rollup in ROLLUPS:
+            connection.execute(sa.delete(rollup.table))
+        _count_all(connection, Cells(_declared(connection, zones), health_floor(connection)), progress)
+
+
+def _declared(connection: Connection, zones: Iterable[str]) -> dict[str, int]:
+    interning.Names().intern(connection, "zone", map(check_zone, zones))
+    return interning.zones(connection)
+
+
+def all_rows(connection: Connection) -> Iterator[list[tuple[Row, list[Row]]]]:
+    """All calls with their rows of the attempts table, in the order of ids, some thousands at a time."""
+    last = b""
+    while True:
+        rows = connection.exec_driver_sql(
+            f"SELECT * FROM calls WHERE id > ? ORDER BY id LIMIT {_ROWS_AT_ONCE}", (last,)
+        ).all()
+        if not rows:
+            return
+        attempts: dict[bytes, list[Row]] = {}
+        for row in connection.exec_driver_sql(
+            "SELECT * FROM attempts WHERE call_id > ? AND call_id <= ? AND probe = 0 ORDER BY call_id, n",
+            (last, rows[-1][0]),
+        ):
+            attempts.setdefault(row[0], []).append(tuple(row))
+        yield [(tuple(row), attempts.get(row[0], [])) for row in rows]
+        last = rows[-1][0]
+
+
+def _count_all(connection: Connection, cells: Cells, progress: Progress | None) -> None:
+    in_all = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
+    done = 0
+    for rows in all_rows(connection):
+        for row, attempts in rows:
+            cells.add(row, attempts)
+        cells.write(connection)
+        done += len(rows)
+        if progress is not None:
+            progress(done, in_all)
+
+
+def _amounts(row: Row, sign: int) -> list[tuple[int, int]]:
+    """What a row adds to the slots of a usage cell."""
+    found = [(0, sign)]
+    for slot, count in zip(_COMMON_SLOTS, row[METERS_AT:METERS_END], strict=True):
+        if count:
+            found.append((slot, sign * count))
+    if row[METERS_END]:
+        found += [(_SLOTS[name], sign * count) for name, count in sparse_of(row).items()]
+    if row[_COST]:
+        found.append((_COST_SLOT, sign * row[_COST]))
+    if row[_REPORTED] is not None:
+        found += [(_COST_SLOT + 1, sign), (_COST_SLOT + 2, sign * row[_REPORTED])]
+    return found
+
+
+def _add(cells: dict[Key, Sums], key: Key, amounts: list[tuple[int, int]]) -> None:
+    sums = cells.get(key)
+    if sums is None:
+        sums = cells[key] = [0] * _WIDTH
+    for slot, amount in amounts:
+        sums[slot] += amount
+
+
+def _fold(cells: dict[Key, Sums], key: Key, sums: Sums) -> None:
+    known = cells.get(key)
+    cells[key] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+
+
+def _time(cell: Health, row: Row, sign: int) -> None:
+    latency, first = row[_LATENCY], row[_FIRST_TOKEN]
+    if latency is not None:
+        _count(cell.latency, latency, sign)
+        speed = histograms.throughput((row[_OUTPUT] or 0) + (row[_REASONING] or 0), latency)
+        if speed is not None:
+            _count(cell.throughput, speed, sign)
+    if first is not None:
+        _count(cell.first_token, first, sign)
+
+
+def _count(histogram: Histogram, number: int, sign: int) -> None:
+    at = histograms.bucket(number)
+    histogram[at] = histogram.get(at, 0) + sign
+
+
+def _count_into(histogram: Histogram, other: Histogram) -> None:
+    for at, count in other.items():
+        histogram[at] = histogram.get(at, 0) + count
+
+
+def _write_usage(connection: Connection, table: Table, name: str, cells: dict[Key, Sums]) -> None:
+    if not cells:
+        return
+    sql = _usage_sql(table, name)
+    connection.exec_driver_sql(sql.upsert, [(*key, *sums) for key, sums in cells.items()])
+    lessened = [key for key, sums in cells.items() if sums[0] <= 0]
+    if lessened:
+        connection.exec_driver_sql(sql.drop_empty, lessened)
+
+
+class _UsageSql(NamedTuple):
+    upsert: str
+    drop_empty: str
+
+
+@cache
+def _usage_sql(table: Table, name: str) -> _UsageSql:
+    insert = sqlite.insert(table)
+    keys = list(table.primary_key.columns)
+    sums = {c.name: c + insert.excluded[c.name] for c in table.columns if not c.primary_key}
+    upsert = str(insert.on_conflict_do_update(index_elements=keys, set_=sums).compile(dialect=sqlite.dialect()))
+    where = " AND ".join(f'"{key.name}" = ?' for key in keys)
+    return _UsageSql(upsert.replace(table.name, name), f"DELETE FROM {name} WHERE {where} AND calls = 0")
+
+
+def _write_health(connection: Connection, name: str, cells: dict[Key, Health]) -> None:
+    for key, known in _health_known(connection, name, list(cells)):
+        cells[key].add(known)
+    kept, gone = [], []
+    for key, cell in cells.items():
+        hists = [
+            histograms.to_bytes(histograms.merged(each, {}))
+            for each in (cell.latency, cell.first_token, cell.throughput)
+        ]
+        if any(cell.counts) or any(hists):
+            kept.append((*key, *cell.counts, *hists))
+        else:
+            gone.append(key)
+    if kept:
+        marks = ", ".join("?" * len(kept[0]))
+        connection.exec_driver_sql(f"INSERT OR REPLACE INTO {name} VALUES ({marks})", kept)
+    if gone:
+        where = "grain = ? AND bucket = ? AND model = ? AND provider = ?"
+        connection.exec_driver_sql(f"DELETE FROM {name} WHERE {where}", gone)
+
+
+def _bytes(histogram: Histogram) -> bytes | None:
+    return histograms.to_bytes({at: count for at, count in histogram.items() if count})
+
+
+def _health_known(connection: Connection, name: str, keys: list[Key]) -> Iterator[tuple[Key, Health]]:
+    for at in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[at : at + _KEYS_AT_ONCE]
+        marks = ", ".join(["(?, ?, ?, ?)"] * len(some))
+        found = connection.exec_driver_sql(
+            f"SELECT * FROM {name} WHERE (grain, bucket, model, provider) IN (VALUES {marks})",
+            tuple(part for key in some for part in key),
+        )
+        for row in found:
+            yield tuple(row[:4]), _health_of(row)
+
+
+def _health_of(row: Any) -> Health:
+    cell = Health()
+    cell.counts = list(row[4 : 4 + _COUNTS])
+    cell.latency, cell.first_token, cell.throughput = map(histograms.from_bytes, row[4 + _COUNTS :])
+    return cell

@@ -1,0 +1,345 @@
+"""A call as a row and a row as a call, without loss; and what a call must be like to be stored."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import msgspec
+
+from collector.core.calls import MAX_NAME_CHARS, QUALITIES, Attempt, Call, clip
+from collector.core.errors import InputError
+from collector.core.meters import COMMON_METERS, METERS
+from collector.core.outcomes import OUTCOME_CODES, OUTCOMES_BY_CODE, Outcome
+from collector.ledger.merge import origin
+from collector.ledger.schema import calls
+
+Row = tuple[Any, ...]
+
+COLUMNS = tuple(column.name for column in calls.columns)
+AT = {name: at for at, name in enumerate(COLUMNS)}
+METERS_AT = AT[METERS[COMMON_METERS[0]].column]
+METERS_END = METERS_AT + len(COMMON_METERS)
+
+# field of Call -> kind of name; each is a column of the same name
+NAMED = {
+    "source": "source",
+    "operation": "operation",
+    "model": "model",
+    "served_model": "served_model",
+    "provider": "provider",
+    "app": "app",
+    "key": "key",
+    "user": "user",
+    "session": "session",
+    "error_type": "error_type",
+    "finish_reason": "finish_reason",
+    "native_finish_reason": "finish_reason",
+    "service_tier": "service_tier",
+}
+KINDS = tuple(dict.fromkeys([*NAMED.values(), "tags", "reason"]))
+
+MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
+MAX_COUNT = 10**12  # of a meter, in one call
+MAX_DURATION_MS = 10**12
+MAX_COST = 10**17  # $100,000 for one call: the sums of a cell stay whole numbers
+NEAR_US = 100_000  # an only attempt that began this soon after its call began with it
+
+_ID = re.compile("[0-9a-f]{32}")
+_QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
+_QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
+_COMMON = frozenset(COMMON_METERS)
+_TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation")))
+
+
+class Charged(NamedTuple):
+    """What a row says of money; price and reason are ids."""
+
+    meters: Mapping[str, int]
+    cost: int | None = None
+    price: int | None = None
+    reason: int | None = None
+    original_cost: int | None = None
+    stated: int | None = None
+
+
+class Ids(NamedTuple):
+    """The ids of the names of some calls, one mapping for each of KINDS."""
+
+    source: Mapping[str | None, int]
+    operation: Mapping[str | None, int]
+    model: Mapping[str | None, int]
+    served_model: Mapping[str | None, int]
+    provider: Mapping[str | None, int]
+    app: Mapping[str | None, int]
+    key: Mapping[str | None, int]
+    user: Mapping[str | None, int]
+    session: Mapping[str | None, int]
+    error_type: Mapping[str | None, int]
+    finish_reason: Mapping[str | None, int]
+    service_tier: Mapping[str | None, int]
+    tags: Mapping[str | None, int]
+    reason: Mapping[str | None, int]
+
+
+def storable(call: Call) -> Call:
+    """The call in the one form that is stored. Raises InputError, naming the value, for what cannot be stored.
+
+    An app's title belongs to the app; an only attempt that says what the call says is left to the row.
+    """
+    _check_call(call)
+    changes: dict[str, Any] = _cleaned(call, _TEXTS)
+    if call.app_title is not None:
+        changes["app_title"] = None
+    if call.attempts:
+        changes["attempts"] = _storable_attempts(call)
+    return msgspec.structs.replace(call, **changes) if changes else call
+
+
+def attempts_of(call: Call) -> tuple[Attempt, ...]:
+    """The attempts of a call, its only one made from the call itself where that says it all."""
+    if call.attempts or call.provider is None or call.outcome is Outcome.REFUSED:
+        return call.attempts
+    return (_only_attempt(call),)
+
+
+def names_in(calls: Sequence[Call]) -> dict[str, set[str]]:
+    """The names that rows of these calls need, by kind."""
+    wanted: dict[str, set[Any]] = {kind: set() for kind in KINDS}
+    for field, kind in NAMED.items():
+        wanted[kind].update(map(attrgetter(field), calls))
+    wanted["tags"] = {tags_text(call.tags) for call in calls if call.tags}
+    for call in calls:
+        for attempt in call.attempts:
+            wanted["provider"].add(attempt.provider)
+            wanted["model"].add(attempt.model)
+            wanted["error_type"].add(attempt.error_type)
+    return {kind: found - {None, ""} for kind, found in wanted.items()}
+
+
+def row_of(call: Call, batch: int, ids: Ids, charged: Charged) -> Row:
+    """The row of a call in the order of COLUMNS."""
+    meters = charged.meters
+    get = meters.get
+    return (
+        bytes.fromhex(call.id),
+        call.started_at,
+        batch,
+        ids.source[call.source],
+        call.origin_id,
+        origin_key(call),
+        ids.operation[call.operation],
+        ids.model.get(call.model),
+        ids.served_model.get(call.served_model),
+        ids.provider.get(call.provider),
+        ids.app.get(call.app),
+        ids.key.get(call.key),
+        ids.user.get(call.user),
+        ids.session.get(call.session),
+        ids.tags[tags_text(call.tags)] if call.tags else None,
+        1 if call.streamed else 0,
+        OUTCOME_CODES[call.outcome],
+        call.http_status,
+        ids.error_type.get(call.error_type),
+        ids.finish_reason.get(call.finish_reason),
+        ids.finish_reason.get(call.native_finish_reason),
+        call.latency_ms,
+        call.first_token_ms,
+        _QUALITY_CODES[call.quality],
+        call.usage_problem,
+        ids.service_tier.get(call.service_tier),
+        *map(get, COMMON_METERS),
+        _sparse(meters),
+        charged.price,
+        charged.reason,
+        charged.cost,
+        charged.original_cost,
+        charged.stated,
+        call.reported_cost,
+        len(call.attempts) or (0 if call.provider is None or call.outcome is Outcome.REFUSED else 1),
+    )
+
+
+def attempt_rows(call: Call, ids: Ids) -> list[Row]:
+    """Rows of the attempts that the call's own row does not say, counted from 1."""
+    call_id = bytes.fromhex(call.id)
+    return [
+        (
+            call_id,
+            n,
+            0,
+            ids.provider.get(each.provider, 0),
+            ids.model.get(each.model, 0),
+            each.started_at,
+            OUTCOME_CODES[each.outcome],
+            each.http_status,
+            ids.error_type.get(each.error_type),
+            each.latency_ms,
+            each.first_token_ms,
+        )
+        for n, each in enumerate(call.attempts, start=1)
+    ]
+
+
+def call_of(row: Row, attempts: Iterable[Row], text: Mapping[int, str], prices: Mapping[int, str]) -> Call:
+    """The call that a row was made of.
+
+    `attempts` are its rows of the attempts table, `text` names by id, `prices` bodies of price sets by id. Cost, price
+    and reason are the call's only where it came with them.
+    """
+    fields: dict[str, Any] = {name: row[AT[name]] for name in _PLAIN}
+    fields |= {name: text.get(row[AT[name]]) for name in NAMED}
+    meters = {name: n for name, n in zip(COMMON_METERS, row[METERS_AT:METERS_END], strict=True) if n is not None}
+    if row[AT["cost_stated"]]:
+        price = prices.get(row[AT["price"]])
+        fields["cost"], fields["original_cost"] = row[AT["cost"]], row[AT["original_cost"]]
+        fields["unpriced_reason"] = text.get(row[AT["unpriced_reason"]])
+        fields["price"] = json.loads(price) if price else None
+    return Call(
+        id=row[0].hex(),
+        tags=json.loads(text[row[AT["tags"]]]) if row[AT["tags"]] else {},
+        streamed=bool(row[AT["streamed"]]),
+        outcome=OUTCOMES_BY_CODE[row[AT["outcome"]]],
+        quality=_QUALITIES_BY_CODE[row[AT["quality"]]],
+        meters=meters | sparse_of(row),
+        attempts=tuple(_attempt_of(each, text) for each in attempts),
+        **fields,
+    )
+
+
+def ids_in(row: Row) -> set[int]:
+    """The ids of names in a row."""
+    return {row[AT[name]] for name in (*NAMED, "tags", "unpriced_reason")} - {None}
+
+
+def sparse_of(row: Row) -> dict[str, int]:
+    """The rare meters of a row."""
+    text = row[METERS_END]
+    return json.loads(text) if text else {}
+
+
+def meters_of(row: Row) -> dict[str, int]:
+    """All meters of a row."""
+    common = zip(COMMON_METERS, row[METERS_AT:METERS_END], strict=True)
+    return {name: n for name, n in common if n is not None} | sparse_of(row)
+
+
+def origin_key(call: Call) -> int | None:
+    """63 bits of the digest of provider and origin id; None where they are not stated."""
+    known_by = origin(call)
+    if known_by is None:
+        return None
+    text = f"{known_by.provider}\0{known_by.origin_id}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """Labels as the canonical JSON that is their name."""
+    return json.dumps(tags, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+_PLAIN = ("started_at", "origin_id", "http_status", "latency_ms", "first_token_ms", "usage_problem", "reported_cost")
+
+
+def _sparse(meters: Mapping[str, int]) -> str | None:
+    if meters.keys() <= _COMMON:
+        return None
+    rare = {name: n for name, n in meters.items() if name not in _COMMON}
+    return json.dumps(rare, sort_keys=True, separators=(",", ":"))
+
+
+def _check_call(call: Call) -> None:
+    if not _ID.fullmatch(call.id):
+        raise InputError(f"id {call.id[:60]!r} is not 32 hex digits in lower case")
+    if not 0 <= call.started_at < MAX_INSTANT_US:
+        raise InputError(f"started_at {call.started_at} is not microseconds between 1970 and 2200")
+    for name, count in call.meters.items():
+        if name not in METERS:
+            raise InputError(f"meter {name[:60]!r} is not known: use one of {', '.join(METERS)}")
+        if not 0 <= count <= MAX_COUNT:
+            raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
+    if call.quality not in _QUALITY_CODES:
+        raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
+    _check_numbers(call)
+    for amount in (call.cost, call.original_cost, call.reported_cost):
+        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
+            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
+    if not clip(call.source) or not clip(call.operation):
+        raise InputError(f"source {call.source[:60]!r} or operation {call.operation[:60]!r} is empty")
+
+
+def _storable_attempts(call: Call) -> tuple[Attempt, ...]:
+    if len(call.attempts) == 1 and _says_what_the_call_says(call.attempts[0], call):
+        return ()
+    return tuple(map(_storable_attempt, call.attempts))
+
+
+def _storable_attempt(attempt: Attempt) -> Attempt:
+    _check_attempt(attempt)
+    changes: dict[str, Any] = _cleaned(attempt, ("provider", "model", "error_type"))
+    changes |= {name: "" for name in ("provider", "model") if name in changes and changes[name] is None}
+    return msgspec.structs.replace(attempt, **changes) if changes else attempt
+
+
+def _check_attempt(attempt: Attempt) -> None:
+    if not 0 <= attempt.started_at < MAX_INSTANT_US:
+        raise InputError(f"an attempt's started_at {attempt.started_at} is not microseconds between 1970 and 2200")
+    _check_numbers(attempt)
+
+
+def _check_numbers(told: Call | Attempt) -> None:
+    status, latency, first = told.http_status, told.latency_ms, told.first_token_ms
+    if status is not None and not 0 <= status < 1000:
+        raise InputError(f"http_status {status} is not between 0 and 999")
+    if latency is not None and not 0 <= latency <= MAX_DURATION_MS:
+        raise InputError(f"latency_ms {latency} is not between 0 and {MAX_DURATION_MS}")
+    if first is not None and not 0 <= first <= MAX_DURATION_MS:
+        raise InputError(f"first_token_ms {first} is not between 0 and {MAX_DURATION_MS}")
+
+
+def _cleaned(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None]:
+    """Texts from outside that are empty, too long or hold control characters, in the form that is kept."""
+    texts = [(name, text) for name in fields if (text := getattr(told, name)) is not None]
+    return {name: clip(text) for name, text in texts if not 0 < len(text) <= MAX_NAME_CHARS or not text.isprintable()}
+
+
+def _only_attempt(call: Call) -> Attempt:
+    return Attempt(
+        provider=call.provider or "",
+        model=call.model or "",
+        started_at=call.started_at,
+        outcome=call.outcome,
+        http_status=call.http_status,
+        error_type=call.error_type,
+        latency_ms=call.latency_ms,
+        first_token_ms=call.first_token_ms,
+    )
+
+
+def _says_what_the_call_says(attempt: Attempt, call: Call) -> bool:
+    """Same target, same end, and times that differ by what it takes to read a request."""
+    if call.provider is None or call.outcome is Outcome.REFUSED:
+        return False
+    same = ("provider", "model", "outcome", "http_status", "error_type")
+    if any(getattr(attempt, name) != getattr(call, name) for name in same):
+        return False
+    times = ((attempt.latency_ms, call.latency_ms), (attempt.first_token_ms, call.first_token_ms))
+    return abs(attempt.started_at - call.started_at) <= NEAR_US and all(
+        (own is None) or (told is not None and abs(own - told) * 1000 <= NEAR_US) for own, told in times
+    )
+
+
+def _attempt_of(row: Row, text: Mapping[int, str]) -> Attempt:
+    _, _, _, provider, model, started_at, outcome, status, error_type, latency, first = row
+    return Attempt(
+        text.get(provider, ""),
+        text.get(model, ""),
+        started_at,
+        OUTCOMES_BY_CODE[outcome],
+        status,
+        text.get(error_type),
+        latency,
+        first,
+    )
