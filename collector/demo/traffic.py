@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import openai
 
-from collector.demo.settings import MODELS
+from collector.demo.cast import APPS, MODELS
 from collector.parent import watch_parent
 
 PIXEL = "data:image/png;base64," + (
@@ -26,22 +25,6 @@ WEATHER = {
 }
 THREADS = 3
 PAUSE_S = 0.7  # of each thread, between two calls, on average
-
-
-class App(msgspec.Struct, frozen=True):
-    """An application: its address and title, and the kinds of calls it makes, with their weights."""
-
-    address: str
-    title: str
-    kinds: dict[str, int]
-
-
-APPS = (
-    App("https://chat.example.com", "Chat", {"stream": 8, "plain": 1, "abandoned": 1}),
-    App("https://support.example.com", "Support desk", {"plain": 4, "tools": 4, "json": 2}),
-    App("https://photos.example.com", "Photo notes", {"image": 1}),
-    App("https://reports.example.com", "Reports", {"json": 3, "long": 2}),
-)
 
 
 def arguments(kind: str, dice: random.Random) -> dict[str, Any]:
@@ -64,7 +47,7 @@ def call_once(clients: dict[str, openai.OpenAI], dice: random.Random) -> None:
     """One call of a random application, user, model and kind; a failure is the provider's, and recorded."""
     app = dice.choice(APPS)
     kind = dice.choices(list(app.kinds), list(app.kinds.values()))[0]
-    model = dice.choices([name for name, _ in MODELS], [weight for _, weight in MODELS])[0]
+    model = _model(kind, dice)
     user = f"user-{int(dice.paretovariate(1.2))}"
     try:
         answer = clients[app.address].chat.completions.create(model=model, user=user, **arguments(kind, dice))
@@ -72,6 +55,11 @@ def call_once(clients: dict[str, openai.OpenAI], dice: random.Random) -> None:
             _read(answer, 2 if kind == "abandoned" else None)
     except openai.OpenAIError:
         return
+
+
+def _model(kind: str, dice: random.Random) -> str:
+    fit = [model for model in MODELS if model.sees or kind != "image"]
+    return dice.choices(fit, [model.weight for model in fit])[0].name
 
 
 def _read(stream: Any, at_most: int | None) -> None:
