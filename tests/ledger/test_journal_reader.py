@@ -141,6 +141,24 @@ def test_a_segment_of_nothing_but_room_is_cut_to_nothing(tmp_path: Path) -> None
     assert path.stat().st_size == 0
 
 
+def test_a_read_that_a_write_overtakes_is_looked_at_again_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel copies page by page: a read may see the end of a record and NULs where its middle will be."""
+    path = written(tmp_path)
+    whole, (_, second, third, *_) = path.read_bytes(), [position for position, _ in records_of(path)]
+
+    def page(start: int, length: int) -> bytes:
+        return whole[:start] + bytes(length) + whole[start + length :]
+
+    looks = [page(second + 30, 50)[:third] + bytes(9000), page(third + 30, 50)]
+    monkeypatch.setattr(os, "pread", lambda fd, length, position: looks.pop(0)[position : position + length])
+    chunk = read(path, 0, 10**6)
+    monkeypatch.undo()
+    assert chunk.records == records_of(path)[:2]
+    assert chunk.end == third
+
+
 def test_reading_beside_a_busy_writer_never_sees_half_a_record(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:

@@ -93,9 +93,9 @@ def _lines(fd: int, position: int, max_bytes: int) -> bytes:
         data = os.pread(fd, max_bytes, position)
         lines = data[: data.rfind(b"\n") + 1]
         if b"\0" in lines:
-            # A write that this read overtook, or a hole. Pages become visible in order, so a second look tells.
-            data = os.pread(fd, len(data), position)
-            lines = data[: data.rfind(b"\n") + 1]
+            # A hole, or a write that this read overtook: page by page, it saw the end of a record and not its middle.
+            # Pages are written in order, so a second look, no further than the first one's last line, tells.
+            lines = os.pread(fd, len(lines), position)
         if lines or len(data) < max_bytes or (data.endswith(b"\0") and not _is_cut(fd)):
             return lines
         max_bytes *= 2
