@@ -1,7 +1,6 @@
 """Quantity x unit price = cost: integer products of picodollars, and nothing else."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -9,7 +8,7 @@ from collector.core.meters import METERS
 from collector.core.prices.sets import PriceSet
 
 
-class Priced(NamedTuple):
+class Priced(msgspec.Struct, frozen=True):
     """What meters cost by a set: picodollars, or None with the reason."""
 
     cost: int | None

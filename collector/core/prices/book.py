@@ -21,6 +21,7 @@ _MAX_ROUTES = 20_000  # names come from outside: the memory of them is bounded
 _EVER = 2**63
 _MINUTE_US, _DAY_US = 60_000_000, 86_400_000_000
 _INPUT_TOKENS = frozenset(INPUT_TOKENS)
+_NOT_IN_FORCE = "no price in force at that time"
 
 
 class Unpriced(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ class Files:
 
 
 class _Choice(NamedTuple):
-    """One set of a group, ready to be compared."""
+    """One set, ready to be compared with a call."""
 
     above_tokens: int
     hours: tuple[tuple[int, int], ...]
@@ -78,15 +79,20 @@ class _Choice(NamedTuple):
     until: int
     price_set: PriceSet
 
-    def holds(self, at_us: int, prompt_tokens: int) -> bool:
-        return (
-            self.starts <= at_us < self.until
-            and (prompt_tokens > self.above_tokens or not self.above_tokens)
-            and (not self.hours or _within(self.hours, at_us % _DAY_US // _MINUTE_US))
-        )
 
+class _Route(NamedTuple):
+    """The sets that may apply, best first, and whether the size of the prompt decides between them."""
 
-_Route = list[list[_Choice]]
+    choices: tuple[_Choice, ...]
+    by_size: bool
+
+    def at(self, at_us: int, prompt_tokens: int) -> PriceSet | None:
+        """The first set that is in force at an instant for a prompt of that size."""
+        for above_tokens, hours, starts, until, price_set in self.choices:
+            fits = starts <= at_us < until and (prompt_tokens > above_tokens or not above_tokens)
+            if fits and (not hours or _within(hours, at_us % _DAY_US // _MINUTE_US)):
+                return price_set
+        return None
 
 
 class PriceBook:
@@ -133,38 +139,41 @@ class PriceBook:
         `tier` is the service tier that was served, `prompt_tokens` all input tokens, cached ones included.
         The served model counts; where no source knows it, the asked one does.
         """
-        route = self._routes.get((model, served_model, provider, tier, key))
-        if route is None:
-            route = self._keep_route(model, served_model, provider, tier, key)
-        if not isinstance(route, list):
+        route = self._route(model, served_model, provider, tier, key)
+        if not isinstance(route, _Route):
             return route
-        for group in route:
-            for choice in group:
-                if choice.holds(at_us, prompt_tokens):
-                    return choice.price_set
-        return Unpriced(f"no price in force at that time for {_named(model, provider)}")
+        return route.at(at_us, prompt_tokens) or Unpriced(f"{_NOT_IN_FORCE} for {_named(model, provider)}")
 
     def for_call(self, call: Call) -> PriceSet | Unpriced:
         """The set that a call is charged by, before any minimum, or the reason that there is none."""
-        meters = call.meters
-        prompt_tokens = sum([n for meter, n in meters.items() if meter in _INPUT_TOKENS])
-        return self.find(
-            call.model, call.provider, call.started_at, call.service_tier, prompt_tokens, call.served_model, call.key
-        )
+        route = self._route(call.model, call.served_model, call.provider, call.service_tier, call.key)
+        if not isinstance(route, _Route):
+            return route
+        prompt_tokens = 0
+        if route.by_size:
+            prompt_tokens = sum([n for meter, n in call.meters.items() if meter in _INPUT_TOKENS])
+        found = route.at(call.started_at, prompt_tokens)
+        return found or Unpriced(f"{_NOT_IN_FORCE} for {_named(call.model, call.provider)}")
 
-    def _keep_route(
+    def _route(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
     ) -> PriceSet | Unpriced | _Route:
-        if len(self._routes) >= _MAX_ROUTES:
-            self._routes.clear()
-        groups = self._groups(model, served, provider, normal_tier(tier), key)
-        route: PriceSet | Unpriced | _Route
-        if not groups:
-            route = self._unpriced(model or served, served, provider, tier)
-        else:
-            route = _constant(groups[0]) or [[_choice(s) for s in _by_precedence(group)] for group in groups]
-        self._routes[model, served, provider, tier, key] = route
+        names = (model, served, provider, tier, key)
+        route = self._routes.get(names)
+        if route is None:
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            route = self._routes[names] = self._new_route(*names)
         return route
+
+    def _new_route(
+        self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
+    ) -> PriceSet | Unpriced | _Route:
+        groups = self._groups(model, served, provider, normal_tier(tier), key)
+        if not groups:
+            return self._unpriced(model or served, served, provider, tier)
+        choices = tuple(_choice(s) for group in groups for s in _by_precedence(group))
+        return _constant(groups[0]) or _Route(choices, any(choice.above_tokens for choice in choices))
 
     def _groups(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
@@ -204,7 +213,7 @@ class PriceBook:
         return Unpriced(f"no price for {_named(model, provider)}" + (f": {remark}" if remark else ""))
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """What a call is charged: by which set, for which meters (billed requests included), how much or why not."""
 
     price_set: PriceSet | None
@@ -226,9 +235,11 @@ def charge(call: Call, book: PriceBook) -> Charge:
     found = book.for_call(call)
     if isinstance(found, Unpriced):
         return Charge(None, call.meters, None, found.reason)
-    if found.minimum is None and "requests" not in found.prices:
-        return Charge(found, call.meters, *price_usage(call.meters, found))
-    return _charge_with_request(call.meters, found)
+    meters = call.meters
+    if found.minimum is not None or "requests" in found.prices:
+        return _charge_with_request(meters, found)
+    priced = price_usage(meters, found)
+    return Charge(found, meters, priced.cost, priced.unpriced_reason)
 
 
 def _has_usage(call: Call) -> bool:
@@ -239,11 +250,11 @@ def _has_usage(call: Call) -> bool:
 def _charge_with_request(meters: dict[str, int], price_set: PriceSet) -> Charge:
     if "requests" not in meters and any(meters.values()):
         meters = {**meters, "requests": 1}
-    cost, reason = price_usage(meters, price_set)
-    if cost is not None and 0 < cost < (price_set.minimum or 0):
+    priced = price_usage(meters, price_set)
+    if priced.cost is not None and 0 < priced.cost < (price_set.minimum or 0):
         price_set = price_set.at_minimum
-        cost, reason = price_usage(meters, price_set)
-    return Charge(price_set, meters, cost, reason)
+        priced = price_usage(meters, price_set)
+    return Charge(price_set, meters, priced.cost, priced.unpriced_reason)
 
 
 def _name_groups(model: str | None, served: str | None) -> list[tuple[str, ...]]:

@@ -13,8 +13,8 @@ PER_IMAGE: Literal["per image"] = "per image"
 IN_TOKENS: Literal["in tokens"] = "in tokens"
 _NOT_IN_THE_ID = ("listed", "checked", "until")
 _ID_DIGITS = 24
-# Asked before the price of fresh input: a list that names one price for cached input means pictures too, and a write that
-# lives for an hour costs no less than one that lives for five minutes.
+# Asked before the price of fresh input: a list that names one price for cached input means pictures too, and a write
+# that lives for an hour costs no less than one that lives for five minutes.
 _NEARER = {"cache_read_image": "cache_read", "cache_write_1h": "cache_write_5m"}
 _IMAGE_TOKENS = ("image_in_tokens", "cache_read_image")
 

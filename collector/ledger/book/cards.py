@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from collector.core.errors import PriceError
+from collector.core.errors import PriceError, SettingsError
 from collector.core.prices.names import ListedProvider, Names
-from collector.ledger.book.files import read_toml
 from collector.resources import resource_dir
+from collector.toml_file import read_toml
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,5 +64,5 @@ def _files() -> tuple[_File, ...]:
 def _read(path: Path) -> _File:
     try:
         return msgspec.convert(read_toml(path), _File)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, SettingsError) as error:
         raise PriceError(f"{path}: {error}") from None

@@ -1,29 +1,30 @@
 """Price files: TOML in which every decimal stays decimal text."""
 
-import tomllib
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from collector.core.errors import PriceError
+from collector.core.errors import PriceError, SettingsError
 from collector.core.prices import PriceSet
 from collector.core.prices.entries import read_entry
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file, decimals as Decimal. Raises PriceError naming the file and the place."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PriceError(f"{path} cannot be read: {error}") from None
+from collector.toml_file import read_toml
 
 
 def read_prices(path: Path, name: str) -> list[PriceSet]:
     """The price sets of one file. `name` is the source of entries that state none. Raises PriceError."""
-    tables = read_toml(path)
+    try:
+        tables = read_toml(path)
+    except SettingsError as error:
+        raise PriceError(str(error)) from None
     if unknown := sorted(tables.keys() - {"prices"}):
         raise PriceError(f"{path}: {unknown[0]!r} is not known here: a price file holds [[prices]] entries only")
     entries = tables.get("prices", [])
     if not isinstance(entries, list):
         raise PriceError(f"{path}: write [[prices]] with two brackets, once for each entry")
     return [read_entry(entry, name) for entry in entries]
+
+
+def refuse(where: Path | str, found: Sequence[str]) -> None:
+    """Raises PriceError for the first problem that was found, if any, and says how many there are."""
+    if found:
+        more = f" (and {len(found) - 1} more: see callmeter prices check)" if len(found) > 1 else ""
+        raise PriceError(f"{where}: {found[0]}{more}")

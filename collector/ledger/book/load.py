@@ -6,10 +6,11 @@ import msgspec
 
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files, Source
+from collector.core.prices.checks import problems
 from collector.core.prices.names import Names, at_host
 from collector.ledger.book.cards import listed_providers, load_names
 from collector.ledger.book.endpoints import SOURCE, endpoint_sets, image_rules
-from collector.ledger.book.files import read_prices
+from collector.ledger.book.files import read_prices, refuse
 from collector.ledger.book.genai import GenaiPrices
 from collector.resources import resource_dir
 from collector.settings import Settings
@@ -25,14 +26,17 @@ def load_book(settings: Settings, pulled: Sequence[PriceSet] = ()) -> PriceBook:
     then calls `prepare` first. Raises PriceError naming the file and the entries that are wrong.
     """
     names = names_of(settings)
+    own_entries, shipped = own_sets(settings), shipped_sets()
+    refuse(settings.data_dir / OWN_FILE, problems(own_entries, names, shipped))
+    refuse(SHIPPED, problems(shipped, names))
     sources: list[Source] = [
-        Files(OWN_FILE, own_sets(settings), names),
+        Files(OWN_FILE, own_entries, names),
         Files(PULLED, pulled, names),
-        Files(SHIPPED, shipped_sets(), names),
+        Files(SHIPPED, shipped, names),
         GenaiPrices(names),
     ]
-    own = Files(SOURCE, endpoint_sets(settings.endpoints), names)
-    return PriceBook(sources, names, own, _routers(settings), image_rules(settings.endpoints))
+    endpoints = Files(SOURCE, endpoint_sets(settings.endpoints), names)
+    return PriceBook(sources, names, endpoints, _routers(settings), image_rules(settings.endpoints))
 
 
 def names_of(settings: Settings) -> Names:
