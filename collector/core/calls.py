@@ -101,5 +101,7 @@ def clip(text: str | None) -> str | None:
     """A name from outside, at most MAX_NAME_CHARS long, without control characters; None when nothing is left."""
     if not text:
         return None
+    if len(text) <= MAX_NAME_CHARS and text.isprintable():
+        return text.strip() or None
     printable = "".join(c for c in text[: 4 * MAX_NAME_CHARS] if c.isprintable()).strip()
     return printable[:MAX_NAME_CHARS] or None

@@ -1,0 +1,76 @@
+"""What is let in at the door: programs on this machine, not web pages, and bodies of a bounded size."""
+
+from collections.abc import Mapping
+
+from collector.intake.gateway.errors import Refusal
+from collector.settings import Limits
+
+JSON = b"application/json"
+_BLANK = b" \t"
+
+
+def check_source(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what a web page could send to a loopback address: a foreign Host (DNS rebinding) or any Origin.
+
+    Raises Refusal (403).
+    """
+    host = headers.get(b"host", b"")
+    if not is_loopback_host(host):
+        name = _shown(host)
+        raise Refusal(403, "foreign_host", f"the Host {name} is not this machine: call http://127.0.0.1 or localhost")
+    if origin := headers.get(b"origin"):
+        message = (
+            f"the Origin {_shown(origin)} is not listed: web pages may not call the gateway; call it from a program"
+        )
+        raise Refusal(403, "foreign_origin", message)
+
+
+def check_body_kind(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body that is not declared as plain JSON (415): a web page can send other kinds unasked."""
+    kind = headers.get(b"content-type", b"")
+    if kind != JSON and kind.split(b";")[0].strip(_BLANK).lower() != JSON:
+        message = f"the Content-Type is {_shown(kind)}: send Content-Type: application/json"
+        raise Refusal(415, "unsupported_media_type", message)
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity":
+        message = f"the Content-Encoding is {_shown(encoding)}: send the body as it is, without compression"
+        raise Refusal(415, "unsupported_encoding", message)
+
+
+def check_length(headers: Mapping[bytes, bytes], limits: Limits) -> None:
+    """Refuse a body that is declared larger than max_body_bytes (413), before reading it."""
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limits.max_body_bytes:
+        raise too_large(int(length), limits)
+
+
+def check_head(sent: list[tuple[bytes, bytes]], limits: Limits) -> None:
+    """Refuse headers that are together larger than max_header_bytes (431)."""
+    length = sum(len(name) + len(value) + 4 for name, value in sent)
+    if length > limits.max_header_bytes:
+        message = f"the headers have {length} bytes, more than max_header_bytes = {limits.max_header_bytes}: send fewer"
+        raise Refusal(431, "headers_too_large", message)
+
+
+def too_large(length: int, limits: Limits) -> Refusal:
+    """The refusal of a body of `length` bytes or more."""
+    message = (
+        f"the body has {length} bytes or more, max_body_bytes = {limits.max_body_bytes}: send less, or raise the limit"
+    )
+    return Refusal(413, "payload_too_large", message)
+
+
+def is_loopback_host(host: bytes) -> bool:
+    """Whether a Host header, with or without a port, names this machine's loopback."""
+    name = host.decode("latin-1").lower()
+    name = name.partition("]")[0].removeprefix("[") if name.startswith("[") else name.rpartition(":")[0] or name
+    return name in ("localhost", "::1") or _is_loopback_ip4(name)
+
+
+def _is_loopback_ip4(name: str) -> bool:
+    parts = name.split(".")
+    return len(parts) == 4 and parts[0] == "127" and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts)
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:80].decode("latin-1")) if value else "absent"

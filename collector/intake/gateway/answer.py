@@ -1,0 +1,242 @@
+"""What a provider's answer says of a call: read once, from the copied bytes, plain answers and streams alike.
+
+Text that the model wrote is skipped, not decoded.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from collector.core.errors import InputError
+from collector.core.usage import decode_answer, find_usage, merge_stream_usage
+from collector.intake.gateway.sse import data_of, split
+
+_NULL = Raw(b"null")
+_STATES_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """An error that a provider tells, in its own words. `status` is its `code` where that is an HTTP status."""
+
+    message: str = ""
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    status: int | None = None
+
+
+class Seen(msgspec.Struct):
+    """What an answer said. `usage` is the provider's own object, decoded without floats."""
+
+    parts: int = 0  # JSON values: 1 for a plain answer, the data events of a stream
+    origin_id: str | None = None
+    served_model: str | None = None
+    provider: str | None = None  # as an upstream gateway names it
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    service_tier: str | None = None
+    usage: Mapping[str, Any] | None = None
+    fault: Fault | None = None
+    tool_calls: int = 0
+    images_out: int = 0
+    terminal: bool = False
+    malformed: bool = False  # a part of it could not be read
+
+
+class _Said(msgspec.Struct):
+    tool_calls: list[Raw] | None = None
+    images: list[Raw] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    error: Raw = _NULL
+
+
+class _Part(msgspec.Struct):
+    """A whole answer, or the data of one event."""
+
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    service_tier: str | None = None
+    choices: list[_Choice] | None = None
+    error: Raw = _NULL
+
+
+class _Index(msgspec.Struct):
+    index: int = 0
+
+
+_decode_part = msgspec.json.Decoder(_Part).decode
+_decode_index = msgspec.json.Decoder(_Index).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def read_plain(body: bytes, shape: str) -> Seen:
+    """What a whole answer says; `malformed` where it is not a JSON object."""
+    seen = _fold([body], shape)
+    seen.terminal = not seen.malformed
+    return seen
+
+
+def read_stream(events: bytes, shape: str, done: bytes) -> Seen:
+    """What a run of events says, up to the terminal event whose data is `done`."""
+    data = [data for event in split(events) if (data := data_of(event)) is not None]
+    terminal = done in data
+    seen = _fold(data[: data.index(done)] if terminal else data, shape)
+    seen.terminal = terminal
+    return seen
+
+
+def read_fault(body: bytes) -> Fault | None:
+    """The error that a body or an event's data tells; None where it tells none or is no JSON object.
+
+    Understands `{"error": {...}}`, `{"error": "text"}` and the bare `{"message", "type", "code"}` or `{"detail"}`
+    that some servers send with an error status.
+    """
+    try:
+        members = _decode_object(body)
+    except _UNREADABLE:
+        return None
+    told = members.get("error")
+    if told is not None and bytes(told) != b"null":
+        return _fault(told)
+    return _fault(Raw(body)) if "message" in members or "detail" in members else None
+
+
+def tells_error(data: bytes) -> bool:
+    """Whether an event's data is an error in place of a part of the answer."""
+    try:
+        return _is_error(_decode_object(data).get("error", _NULL))
+    except _UNREADABLE:
+        return False
+
+
+def is_json_object(data: bytes) -> bool:
+    """Whether an event's data can be a part of an answer."""
+    try:
+        _decode_object(data)
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def is_bare_usage(data: bytes) -> bool:
+    """Whether an event's data is the chunk that `include_usage` adds: no choice, and a usage object."""
+    if not _STATES_USAGE.search(data):
+        return False
+    try:
+        return bytes(_decode_object(data).get("choices", _NULL)).strip(b"[ ]") == b""
+    except _UNREADABLE:
+        return False
+
+
+def _fold(parts: Iterable[bytes], shape: str) -> Seen:
+    seen = Seen()
+    calls: set[tuple[int, int]] = set()
+    for data in parts:
+        seen.parts += 1
+        try:
+            part = _read_part(data)
+        except _UNREADABLE:
+            seen.malformed = True
+            continue
+        _add(seen, part, calls)
+        if _STATES_USAGE.search(data):
+            _add_usage(seen, data, shape)
+    seen.tool_calls = len(calls)
+    return seen
+
+
+def _read_part(data: bytes) -> _Part:
+    try:
+        return _decode_part(data)
+    except msgspec.ValidationError:
+        members = _decode_object(data)  # a member of another type than OpenAI's: the error is what matters then
+        return _Part(error=members.get("error", _NULL))
+
+
+def _add(seen: Seen, part: _Part, calls: set[tuple[int, int]]) -> None:
+    seen.origin_id = seen.origin_id or part.id
+    seen.served_model = part.model or seen.served_model
+    seen.provider = part.provider or seen.provider
+    seen.service_tier = part.service_tier or seen.service_tier
+    if _is_error(part.error):
+        seen.fault = _fault(part.error)
+    for choice in part.choices or ():
+        _add_choice(seen, choice, calls)
+
+
+def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> None:
+    seen.finish_reason = choice.finish_reason or seen.finish_reason
+    seen.native_finish_reason = choice.native_finish_reason or seen.native_finish_reason
+    if _is_error(choice.error):
+        seen.fault = _fault(choice.error)
+    said = choice.message or choice.delta
+    if said is None:
+        return
+    seen.images_out += len(said.images or ())
+    for n, raw in enumerate(said.tool_calls or ()):
+        calls.add((choice.index, n if choice.message else _index(raw)))
+
+
+def _index(raw: Raw) -> int:
+    try:
+        return _decode_index(raw).index
+    except _UNREADABLE:
+        return 0
+
+
+def _add_usage(seen: Seen, data: bytes, shape: str) -> None:
+    try:
+        found = find_usage(shape, decode_answer(data))
+    except InputError:
+        return
+    if found is not None:
+        seen.usage = merge_stream_usage(shape, seen.usage, found)
+
+
+def _is_error(raw: Raw) -> bool:
+    return bytes(raw) not in (b"null", b'""', b"{}", b"false")
+
+
+def _fault(raw: Raw) -> Fault:
+    told = _plain(raw)
+    if not isinstance(told, Mapping):
+        return Fault(message=str(told))
+    code = told.get("code")
+    metadata = told.get("metadata")
+    stated_type = metadata.get("error_type") if isinstance(metadata, Mapping) else None  # OpenRouter's
+    message = told.get("message") or told.get("detail") or told.get("error")
+    return Fault(
+        message=message if isinstance(message, str) else "",
+        type=_text(told.get("type") or stated_type),
+        code=_text(code),
+        param=_text(told.get("param")),
+        status=_status(code),
+    )
+
+
+def _plain(raw: Raw) -> Any:
+    try:
+        return decode_answer(bytes(raw))
+    except InputError:
+        return ""
+
+
+def _text(value: object) -> str | None:
+    return str(value)[:256] if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+
+
+def _status(code: object) -> int | None:
+    digits = str(code)
+    return int(digits) if digits.isascii() and digits.isdigit() and 400 <= int(digits[:6]) <= 599 else None

@@ -1,0 +1,181 @@
+"""The gateway as a raw ASGI application: it sends a request to its place, and tells every refusal in one shape."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+
+import msgspec
+
+from collector.core.calls import Call, new_call_id
+from collector.core.outcomes import Outcome
+from collector.intake.gateway import admission
+from collector.intake.gateway.asked import read_asked
+from collector.intake.gateway.errors import Problem, Refusal, body_of
+from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
+from collector.intake.gateway.identity import KeyNames, app_of, bearer_of, session_of
+from collector.intake.gateway.models import model_list
+from collector.intake.gateway.operations import BY_PATH, MODELS_PATHS, Operation, Surface, surface_of
+from collector.intake.gateway.record import SOURCE, Caller, opened, refused
+from collector.intake.gateway.relay import Relay, Services
+from collector.intake.gateway.routing import Route, Routes, plan
+from collector.intake.gateway.trial import milliseconds
+
+log = logging.getLogger("callmeter.gateway")
+LAST_RECORDS_S = 3.0  # how long a stopping gateway waits for the records of calls that it has cut short
+_READING = frozenset({"GET", "HEAD"})
+
+
+class Gateway:
+    """One process's gateway; `refusals` counts, by reason, what was turned away without being a call."""
+
+    def __init__(self, services: Services, routes: Routes, keys: KeyNames) -> None:
+        self._services = services
+        self._routes = routes
+        self._keys = keys
+        self._limits = services.settings.limits
+        self._running = 0
+        self._stopping = False
+        self.refusals: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(Client(scope, receive, send), scope["method"], scope["path"])
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _http(self, client: Client, method: str, path: str) -> None:
+        place = BY_PATH.get(path)
+        surface = place[0] if place else surface_of(path)
+        try:
+            admission.check_head(client.sent_headers, self._limits)
+            admission.check_source(client.headers)
+            if place is not None and method == "POST":
+                admission.check_body_kind(client.headers)
+                await self._call(client, *place)
+            else:
+                await self._page(client, method, path)
+        except Refusal as refusal:
+            self.refusals[refusal.problem.code] += 1
+            await _tell(client, refusal.problem, surface)
+        except ClientGone:
+            pass
+
+    async def _call(self, client: Client, surface: Surface, operation: Operation) -> None:
+        """One call, from its body to its record."""
+        started_at, began = time.time_ns() // 1000, time.monotonic()
+        call = Call(
+            id=new_call_id(started_at),
+            source=SOURCE,
+            started_at=started_at,
+            outcome=Outcome.REFUSED,
+            operation=operation.name,
+        )
+        self._running += 1
+        try:
+            if self._running > self._limits.max_concurrent_calls:
+                raise _busy(self._limits.max_concurrent_calls)
+            admission.check_length(client.headers, self._limits)
+            asked = read_asked(await client.body(self._limits, self._services.settings.total_timeout_s), operation)
+            key = bearer_of(client.headers)
+            call = opened(call.id, started_at, operation, asked, Caller(app_of(client.headers)))
+            routes = plan(asked, surface, operation, self._routes)
+            call = opened(call.id, started_at, operation, asked, self._caller(client, asked.session, key, routes))
+            await Relay(self._services, client, call, asked, operation, surface, key, began).run(routes)
+        except Refusal as refusal:
+            await self._refuse(client, surface, call, refusal.problem, milliseconds(time.monotonic() - began))
+        finally:
+            self._running -= 1
+
+    def _caller(self, client: Client, session: str | None, key: str | None, routes: tuple[Route, ...]) -> Caller:
+        """A key is recorded, as its digest, where it is passed on; elsewhere it means nothing."""
+        passed = key if any(route.key_holder == "caller" for route in routes) else None
+        return Caller(
+            app=app_of(client.headers),
+            key=self._keys.name(passed) if passed else None,
+            session=session_of(client.headers, session),
+        )
+
+    async def _refuse(self, client: Client, surface: Surface, call: Call, problem: Problem, latency_ms: int) -> None:
+        """A call that is turned away is a call all the same, unless the journal is what turns it away."""
+        if problem.code != "journal_full":
+            self._services.books.refused(refused(call, problem.status, problem.code, latency_ms))
+            await self._services.books.settled()
+        await _tell(client, problem, surface, call.id)
+
+    async def _page(self, client: Client, method: str, path: str) -> None:
+        """What is read, not called: health, readiness, the list of models."""
+        if path in BY_PATH or (path in _PAGES and method not in _READING):
+            allowed = "POST" if path in BY_PATH else "GET"
+            raise Refusal(405, "method_not_allowed", f"{method} {path[:200]} is not served: use {allowed}")
+        page = _PAGES.get(path)
+        if page is None:
+            served = ", ".join([*BY_PATH, *_PAGES])
+            raise Refusal(404, "unknown_path", f"{method} {path[:200]!r} is not served here: served are {served}")
+        status, body = page(self)
+        await client.answer(status, [JSON_TYPE], msgspec.json.encode(body))
+
+    def models(self) -> tuple[int, object]:
+        """The models that endpoints are configured for, in OpenAI's shape."""
+        return 200, model_list(self._routes)
+
+    def health(self) -> tuple[int, object]:
+        """The process answers."""
+        return 200, {"status": "ok"}
+
+    def readiness(self) -> tuple[int, object]:
+        """Whether new calls are taken, and what the journal could not take."""
+        books = self._services.books
+        state = {
+            "ready": not self._stopping,
+            "running_calls": self._running,
+            "uncounted_calls": books.uncounted,
+            "journal_failures": books.failures,
+        }
+        return 503 if self._stopping else 200, state
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._services.upstream.__aenter__()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _stop(self) -> None:
+        """Wait for the records of the calls that were cut short, then let go of the providers."""
+        self._stopping = True
+        end = time.monotonic() + LAST_RECORDS_S
+        while self._running and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        await self._services.upstream.__aexit__(None, None, None)
+
+
+_PAGES = {
+    "/healthz": Gateway.health,
+    "/readyz": Gateway.readiness,
+    **dict.fromkeys(MODELS_PATHS, Gateway.models),
+}
+
+
+def _busy(limit: int) -> Refusal:
+    return Refusal(
+        503, "too_many_calls", f"{limit} calls are running (max_concurrent_calls): try again", retry_after="1"
+    )
+
+
+async def _tell(client: Client, problem: Problem, surface: Surface, call_id: str | None = None) -> None:
+    headers = [JSON_TYPE, *problem.headers]
+    if call_id:
+        headers.append((b"x-callmeter-call-id", call_id.encode()))
+    if problem.status in _CLOSING:
+        headers.append((b"connection", b"close"))  # the rest of the body is not wanted
+    with contextlib.suppress(ClientGone):
+        await client.answer(problem.status, headers, body_of(problem, surface))
+
+
+_CLOSING = frozenset({408, 413, 431})

@@ -1,0 +1,204 @@
+"""What a request's body asks for, and the few members of it that the gateway changes.
+
+The body is decoded one level deep; values stay the bytes they are, so that 1.0 stays 1.0 and big numbers survive.
+"""
+
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from collector.intake.gateway.errors import Refusal
+from collector.intake.gateway.operations import Operation
+
+T = TypeVar("T")
+Members = dict[str, Raw]
+
+# A choice of route, not part of a model's name; other suffixes (`:free`, `:8b`, `ft:...:id`) are.
+ROUTING_SUFFIXES = (":nitro", ":floor", ":exacto")
+ROUTING_MEMBERS = ("provider", "models", "route")
+IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
+MAX_SHOWN_CHARS = 60
+_NULL = Raw(b"null")
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request, read. `model` is without its routing suffix, which is in `suffix`."""
+
+    body: bytes
+    members: Members
+    model: str
+    suffix: str = ""
+    stream: bool = False
+    wants_usage: bool = False  # the client itself asked for a stream's usage
+    images: int = 0
+    user: str | None = None
+    session: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: Raw = Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_decode_members = msgspec.json.Decoder(Members).decode
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decoders: dict[Any, Any] = {t: msgspec.json.Decoder(t).decode for t in (str, bool, list[str], _StreamOptions, Members)}
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_TYPE_NAMES = {str: "a string", bool: "true or false", list[str]: "a list of strings", _StreamOptions: "an object"}
+_MEMBER = re.compile(rb'[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*')
+
+
+def read_asked(body: bytes, operation: Operation) -> Asked:
+    """What the body asks for. Raises Refusal (400) that names the member, its value and what to do."""
+    members = _members(body)
+    model, suffix = _without_suffix(_model(members))
+    options = _member(members, "stream_options", _StreamOptions)
+    return Asked(
+        body=body,
+        members=members,
+        model=model,
+        suffix=suffix,
+        stream=bool(_member(members, "stream", bool)),
+        wants_usage=bool(options and options.include_usage),
+        images=_images(members, operation.parts_in),
+        user=_member(members, "user", str),
+        session=_member(members, "session_id", str),
+    )
+
+
+def upstream_body(asked: Asked, model: str | None, keeps_routing: bool, adds_usage: bool) -> bytes:
+    """The body for one upstream: the same bytes where nothing changes, else only the changed members re-emitted.
+
+    `model` is the name that the upstream has for it (None: the name asked); `keeps_routing` leaves routing members and
+    suffix in; `adds_usage` asks a stream for its usage.
+    """
+    changes: dict[str, Raw | None] = {}
+    if not keeps_routing:
+        changes.update({name: None for name in ROUTING_MEMBERS if name in asked.members})
+    named = (model or asked.model) + (asked.suffix if keeps_routing else "")
+    if "model" not in asked.members or named != _member(asked.members, "model", str):
+        changes["model"] = Raw(msgspec.json.encode(named))
+    if adds_usage and asked.stream and not asked.wants_usage:
+        changes["stream_options"] = _with_usage(asked.members)
+    return _changed(asked, changes) if changes else asked.body
+
+
+def _changed(asked: Asked, changes: dict[str, Raw | None]) -> bytes:
+    members = {**asked.members, **changes}
+    return msgspec.json.encode({name: raw for name, raw in members.items() if raw is not None})
+
+
+def _with_usage(members: Members) -> Raw:
+    given = _member(members, "stream_options", Members) or {}
+    return Raw(msgspec.json.encode({**given, "include_usage": Raw(b"true")}))
+
+
+def _members(body: bytes) -> Members:
+    try:
+        members = _decode_members(body)
+    except msgspec.ValidationError:
+        _refuse(f"the body is {_shown(body)}, not a JSON object: send an object such as {{...}}")
+    except _UNREADABLE as error:
+        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        _refuse(f"the body is not valid JSON ({what}): send one JSON object in UTF-8")
+    if len(body) != _plain_length(members):
+        _refuse_duplicates(body, members)
+    return members
+
+
+def _plain_length(members: Members) -> int:
+    """The length of these members without white space and escapes; a body that has it cannot hold a key twice."""
+    return 1 + sum(len(name) + len(raw) + 4 for name, raw in members.items()) + (not members)
+
+
+def _refuse_duplicates(body: bytes, members: Members) -> None:
+    """Walk the body along its decoded members: a key that stands twice leaves something over, or another value."""
+    at = 0
+    for name, raw in members.items():
+        found = _MEMBER.match(body, at)
+        at = found.end() + len(raw) if found else at
+        if not found or body[found.end() : at] != bytes(raw):
+            _refuse_duplicate(name)
+    if left := body[at:].strip(b" \t\r\n{}"):
+        key = _MEMBER.match(left)
+        _refuse_duplicate((key[1] if key else left).decode("utf-8", "replace").strip('"'))
+
+
+def _refuse_duplicate(name: str) -> NoReturn:
+    _refuse(f"the member {name[:MAX_SHOWN_CHARS]!r} stands twice: send every member once", name[:MAX_SHOWN_CHARS])
+
+
+def _model(members: Members) -> str:
+    """`model`, or the first of OpenRouter's `models` where it is absent."""
+    model = _member(members, "model", str)
+    if model is None:
+        models = _member(members, "models", list[str])
+        model = models[0] if models else None
+    if not model or not model.strip():
+        _refuse('`model` is missing: name one, such as "model": "openai/gpt-4-turbo"', "model")
+    return model
+
+
+def _without_suffix(model: str) -> tuple[str, str]:
+    for suffix in ROUTING_SUFFIXES:
+        if model.endswith(suffix) and len(model) > len(suffix):
+            return model.removesuffix(suffix), suffix
+    return model, ""
+
+
+def _images(members: Members, name: str) -> int:
+    """Input images among the content parts of all messages, by URL or inline."""
+    raw = members.get(name, _NULL)
+    if _is_null(raw):
+        return 0
+    try:
+        messages = _decode_messages(raw)
+    except _UNREADABLE:
+        _refuse(f"`{name}` is {_shown(bytes(raw))}, not a list of messages: send [{{...}}, ...]", name)
+    return sum(_images_in(message.content) for message in messages)
+
+
+def _images_in(content: Raw) -> int:
+    if memoryview(content)[0] != ord("["):
+        return 0
+    try:
+        return sum(part.type in IMAGE_PARTS for part in _decode_parts(content))
+    except _UNREADABLE:
+        return 0  # parts of another kind: the upstream judges them
+
+
+def _member(members: Members, name: str, kind: type[T]) -> T | None:
+    """One member, None where it is absent or null. Raises Refusal where it is of another type."""
+    raw = members.get(name, _NULL)
+    if _is_null(raw):
+        return None
+    try:
+        value: T = _decoders[kind](raw)
+    except _UNREADABLE:
+        what = _TYPE_NAMES.get(kind, "an object")
+        _refuse(f"`{name}` is {_shown(bytes(raw))}, not {what}: correct it or leave it out", name)
+    return value
+
+
+def _is_null(raw: Raw) -> bool:
+    return len(raw) == 4 and bytes(raw) == b"null"
+
+
+def _shown(raw: bytes) -> str:
+    text = raw.strip()[: 2 * MAX_SHOWN_CHARS].decode("utf-8", "replace")
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return (shown[:MAX_SHOWN_CHARS] + "...") if len(shown) > MAX_SHOWN_CHARS else shown or "empty"
+
+
+def _refuse(message: str, param: str | None = None) -> NoReturn:
+    raise Refusal(400, "invalid_request", message, param)

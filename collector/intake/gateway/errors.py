@@ -1,0 +1,88 @@
+"""Errors as a client reads them: OpenAI's shape under /v1, OpenRouter's under /api/v1, never an upstream's own body."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from collector.intake.gateway.operations import Surface
+
+MAX_MESSAGE_CHARS = 1000
+_KEYS = re.compile(r"\b(?:sk|pk|key|gsk|xai)-[A-Za-z0-9_*.\-]{6,}")
+_ADDRESSES = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)]+")
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "payment_required",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout",
+    413: "payload_too_large",
+    429: "rate_limit_error",
+    502: "provider_error",
+    503: "unavailable",
+    504: "timeout",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is told to a client instead of an answer. `code` is a stable word, `param` the member that is wrong."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None = None
+    type: str | None = None  # None: what fits the status
+    retry_after: str | None = None
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", self.retry_after.encode())] if self.retry_after else []
+
+
+class Refusal(Exception):
+    """The gateway itself turns a request away."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None, retry_after: str | None = None):
+        super().__init__(message)
+        self.problem = Problem(status, code, message, param, retry_after=retry_after)
+
+
+def body_of(problem: Problem, surface: Surface, provider: str | None = None) -> bytes:
+    """The JSON body of a problem in the surface's shape."""
+    return msgspec.json.encode({"error": _SHAPES[surface.error_shape](problem, provider)})
+
+
+def scrub(message: str, secrets: tuple[str, ...] = ()) -> str:
+    """An upstream's words without keys and addresses, at most MAX_MESSAGE_CHARS long."""
+    text = message[: 4 * MAX_MESSAGE_CHARS]
+    for secret in secrets:
+        if len(secret) > 3:
+            text = text.replace(secret, "[hidden]")
+    text = _KEYS.sub("[key]", _ADDRESSES.sub("[address]", text))
+    return "".join(c if c.isprintable() else " " for c in text)[:MAX_MESSAGE_CHARS].strip()
+
+
+def _openai(problem: Problem, provider: str | None) -> dict[str, Any]:
+    return {
+        "message": problem.message,
+        "type": _type_of(problem),
+        "param": problem.param,
+        "code": problem.code,
+    }
+
+
+def _openrouter(problem: Problem, provider: str | None) -> dict[str, Any]:
+    metadata = {"error_type": problem.code, "provider_name": provider, "param": problem.param}
+    return {
+        "code": problem.status,
+        "message": problem.message,
+        "metadata": {name: value for name, value in metadata.items() if value is not None},
+    }
+
+
+def _type_of(problem: Problem) -> str:
+    return problem.type or _TYPES.get(problem.status) or ("server_error" if problem.status >= 500 else _TYPES[400])
+
+
+_SHAPES = {"openai": _openai, "openrouter": _openrouter}

@@ -1,0 +1,110 @@
+"""From what was asked, tried and seen to the record of a call; pure."""
+
+import msgspec
+
+from collector.core.calls import Attempt, Call, Quality, clip
+from collector.core.outcomes import Facts, Outcome, decide, normal_finish_reason
+from collector.core.usage import USAGE_PATHS, Reading, read_usage
+from collector.intake.gateway.answer import Seen
+from collector.intake.gateway.asked import Asked
+from collector.intake.gateway.identity import App
+from collector.intake.gateway.operations import Operation
+from collector.intake.gateway.routing import Route
+
+SOURCE = "gateway"
+_NO_READING = Reading({}, Quality.NONE)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who a call is attributed to, apart from its `user`."""
+
+    app: App
+    key: str | None = None
+    session: str | None = None
+
+
+def opened(call_id: str, started_at: int, operation: Operation, asked: Asked, caller: Caller) -> Call:
+    """The record with which a call begins; its outcome, until it is closed, is `interrupted`."""
+    return Call(
+        id=call_id,
+        source=SOURCE,
+        started_at=started_at,
+        outcome=Outcome.INTERRUPTED,
+        operation=operation.name,
+        model=clip(asked.model),
+        app=caller.app.identity,
+        app_title=caller.app.title,
+        key=caller.key,
+        user=clip(asked.user),
+        session=caller.session,
+        streamed=asked.stream,
+        meters={"images_in": asked.images} if asked.images else {},
+    )
+
+
+def refused(call: Call, status: int, code: str, latency_ms: int) -> Call:
+    """The record of a call that the gateway itself turned away, without an attempt."""
+    return msgspec.structs.replace(
+        call, outcome=Outcome.REFUSED, http_status=status, error_type=code, latency_ms=latency_ms
+    )
+
+
+def closed(
+    call: Call,
+    *,
+    route: Route | None,
+    facts: Facts,
+    seen: Seen,
+    attempts: tuple[Attempt, ...],
+    http_status: int | None,
+    latency_ms: int,
+    first_token_ms: int | None,
+    shape: str,
+) -> Call:
+    """The record with which a call ends. `http_status` is what the client was answered with."""
+    reading = read_usage(shape, seen.usage) if seen.usage else _NO_READING
+    return Call(
+        id=call.id,
+        source=call.source,
+        started_at=call.started_at,
+        outcome=attempts[-1].outcome if attempts else decide(facts),
+        operation=call.operation,
+        model=call.model,
+        served_model=clip(seen.served_model),
+        provider=route.provider if route else None,
+        origin_id=clip(seen.origin_id),
+        app=call.app,
+        app_title=call.app_title,
+        key=call.key,
+        user=call.user,
+        session=call.session,
+        streamed=call.streamed,
+        http_status=http_status,
+        error_type=facts.error_type,
+        finish_reason=normal_finish_reason(seen.finish_reason),
+        native_finish_reason=clip(seen.native_finish_reason or seen.finish_reason),
+        latency_ms=latency_ms,
+        first_token_ms=first_token_ms,
+        meters=_meters(call, reading, seen),
+        quality=_quality(reading, facts),
+        usage_problem=reading.problem,
+        service_tier=reading.service_tier or clip(seen.service_tier),
+        reported_cost=reading.reported_cost,
+        attempts=attempts,
+    )
+
+
+def shape_of(route: Route, operation: Operation) -> str:
+    """The usage shape of an upstream: that of its kind where it has one of its own."""
+    return route.kind if route.kind in USAGE_PATHS else operation.usage_shape
+
+
+def _meters(call: Call, reading: Reading, seen: Seen) -> dict[str, int]:
+    counted = {"tool_calls": seen.tool_calls, "images_out": seen.images_out}
+    return {**call.meters, **reading.meters, **{name: n for name, n in counted.items() if n}}
+
+
+def _quality(reading: Reading, facts: Facts) -> str:
+    """Usage of an answer that broke off is partial, however exact it looks."""
+    broken = facts.failure is not None or facts.client == "left" or not facts.terminal or facts.error_inside
+    return Quality.PARTIAL if broken and reading.quality == Quality.EXACT else reading.quality

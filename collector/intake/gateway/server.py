@@ -1,0 +1,157 @@
+"""The gateway as a process: its socket, its server, its start and its stop."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+
+import uvicorn
+
+from collector.core.errors import PriceError, SettingsError
+from collector.intake.gateway.app import Gateway
+from collector.intake.gateway.books import Books
+from collector.intake.gateway.identity import KeyNames, load_secret
+from collector.intake.gateway.record import SOURCE
+from collector.intake.gateway.relay import Services
+from collector.intake.gateway.routing import routes_of
+from collector.intake.gateway.tariff import Tariff
+from collector.intake.gateway.upstream import Upstream
+from collector.ledger.book import load_book
+from collector.ledger.journal import Writer
+from collector.settings import Settings
+
+log = logging.getLogger("callmeter.gateway")
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+
+Announce = Callable[[str], None]
+
+
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8484,
+    workers: int = 1,
+    *,
+    announce: Announce | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then wait at most limits.drain_s for running calls.
+
+    `port` 0 lets the system choose; `announce` (default: a line on stderr) is told the address, such as
+    `http://127.0.0.1:8484/v1`, once connections are accepted. Raises SettingsError for what cannot be served.
+    """
+    check_bind(host, workers)
+    keys = own_keys(settings, environ)
+    secret = load_secret(settings.data_dir)
+    bound = bind(host, port)
+    writer = Writer(settings.journal_dir, SOURCE, settings.limits, settings.fsync)
+    services = Services(
+        settings=settings,
+        books=Books(writer, settings.on_journal_failure),
+        upstream=Upstream(settings),
+        own_keys=keys,
+        tariff=_tariff(settings),
+    )
+    server = _server(Gateway(services, routes_of(settings), KeyNames(secret)), settings)
+    (announce or _announce)(_address(bound))
+    try:
+        with _quiet_signals():
+            server.run(sockets=[bound])
+    finally:
+        bound.close()
+        writer.stop()
+
+
+def check_bind(host: str, workers: int) -> None:
+    """Raises SettingsError for an address beyond this machine, which needs keys, and for more than one worker."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise SettingsError(f"--host {host} is not a loopback address, and there are no keys: use --host 127.0.0.1")
+    if workers != 1:
+        raise SettingsError(f"--workers {workers}: this version runs one worker; use --workers 1")
+
+
+def own_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The keys of the providers that name a variable. Raises SettingsError where it is not set."""
+    keys = {}
+    for name, provider in settings.providers.items():
+        if provider.api_key_env is None:
+            continue
+        key = environ.get(provider.api_key_env, "").strip()
+        if not key or not key.isascii() or not key.isprintable():
+            what = "is not set" if not key else "holds no key"
+            raise SettingsError(
+                f"[providers.{name}] takes its key from {provider.api_key_env}, which {what}: export it"
+            )
+        keys[name] = key
+    return keys
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening-ready socket. Raises SettingsError where the address is taken."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise SettingsError(f"{host}:{port} cannot be served: {error.strerror}; use another --port") from None
+    return bound
+
+
+def _server(app: Gateway, settings: Settings) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.limits.drain_s)),
+        backlog=BACKLOG,
+    )
+    return uvicorn.Server(config)
+
+
+def _tariff(settings: Settings) -> Tariff:
+    """A price list that cannot be read stops the ledger, not the traffic."""
+    try:
+        book = load_book(settings)
+        book.find("", None, 0)  # price lists are read at their first use: now, not in the first call
+        return Tariff(book)
+    except PriceError as error:
+        log.error("%s; answers carry no cost until it is corrected and the gateway restarted", error)
+        return Tariff(None)
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+
+
+def _announce(address: str) -> None:
+    print(f"gateway: {address}", file=sys.stderr, flush=True)
+
+
+class _quiet_signals:
+    """uvicorn raises a signal again after it has stopped for it; the stop was the answer."""
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

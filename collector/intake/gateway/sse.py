@@ -1,0 +1,66 @@
+"""Server-sent events as bytes: cut only at the ends of events, so that half a character never reaches a parser.
+
+The rules of lines, comments and data are the WHATWG standard's (HTML, section 9.2.6).
+"""
+
+import re
+
+_END_OF_EVENT = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Cutter:
+    """Turns chunks of any size into runs of whole events; `rest` is the piece of the event that is not complete."""
+
+    __slots__ = ("rest",)
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The whole events that this chunk completes, separators included; empty when it completes none."""
+        data = self.rest + chunk if self.rest else chunk
+        end = _last_end(data)
+        self.rest = data[end:]
+        return data[:end]
+
+
+def split(events: bytes) -> list[bytes]:
+    """Single events of a run of whole ones, each with its separator; joined they are the run."""
+    pieces: list[bytes] = []
+    start = 0
+    for match in _END_OF_EVENT.finditer(events):
+        pieces.append(events[start : match.end()])
+        start = match.end()
+    return [*pieces, events[start:]] if start < len(events) else pieces
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The data of one event, its lines joined by newlines; None for an event without data (a comment, a ping)."""
+    lines = [data for line in _lines(event) if (data := _data_in(line)) is not None]
+    return b"\n".join(lines) if lines else None
+
+
+def event_of(data: bytes) -> bytes:
+    """The event that carries one line of data."""
+    return b"data: " + data + b"\n\n"
+
+
+def _last_end(data: bytes) -> int:
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for match in _END_OF_EVENT.finditer(data):
+        end = match.end()
+    return end
+
+
+def _lines(event: bytes) -> list[bytes]:
+    return _END_OF_LINE.split(event.removeprefix(_BOM)) if b"\r" in event else event.removeprefix(_BOM).split(b"\n")
+
+
+def _data_in(line: bytes) -> bytes | None:
+    if line.startswith(b"data:"):
+        return line[6:] if line.startswith(b"data: ") else line[5:]
+    return b"" if line == b"data" else None

@@ -1,0 +1,99 @@
+"""A stream on its way from a provider to a client: what goes on at once, what is held, what is kept to be read."""
+
+import re
+from collections import deque
+
+import msgspec
+
+from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object, read_stream, tells_error
+from collector.intake.gateway.operations import Operation
+from collector.intake.gateway.sse import Cutter, data_of, split
+from collector.settings import Limits
+
+_OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
+
+
+class Passage:
+    """Fed with the provider's chunks, it gives the bytes that may go to the client now.
+
+    Held back: the terminal event (`terminal`), so that the call's record is written first; an error event (`faulty`),
+    which the gateway tells in its own words; the usage chunk, where `drops_usage`. `first` is the data of the first
+    event that has any. A copy of what came, at most max_stream_copy_bytes of its end, is kept for `seen`.
+    """
+
+    def __init__(self, operation: Operation, limits: Limits, drops_usage: bool, names_provider: str | None) -> None:
+        self.first: bytes | None = None
+        self.terminal = b""
+        self.faulty = False
+        self.broken: str | None = None
+        self._done = operation.done
+        self._shape = operation.usage_shape
+        self._max_event_bytes = limits.max_event_bytes
+        self._max_copy_bytes = limits.max_stream_copy_bytes
+        self._drops_usage = drops_usage
+        self._marks = (operation.done, b'"error"', *((b"[]",) if drops_usage else ()))
+        self._tag = _tag(names_provider) if names_provider else b""
+        self._cutter = Cutter()
+        self._first_events = b""
+        self._copy: deque[bytes] = deque()
+        self._copied = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be read."""
+        return bool(self.terminal) or self.faulty or self.broken is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The whole events in or completed by this chunk that the client gets now."""
+        events = self._cutter.feed(chunk)
+        if len(self._cutter.rest) > self._max_event_bytes:
+            self.broken = f"an event of the stream is larger than max_event_bytes = {self._max_event_bytes}"
+        return self._pass(events) if events else b""
+
+    def finish(self) -> bytes:
+        """What is left when the provider has closed: a last event without its empty line, when it is whole."""
+        rest, self._cutter.rest = self._cutter.rest, b""
+        data = data_of(rest)
+        if data is None or self.ended or not (data == self._done or is_json_object(data)):
+            return b""
+        return self._pass(rest.rstrip(b"\r\n") + b"\n\n")
+
+    def seen(self, shape: str | None = None) -> Seen:
+        """What the stream has said up to now."""
+        return read_stream(b"".join((self._first_events, *self._copy)), shape or self._shape, self._done)
+
+    def _pass(self, events: bytes) -> bytes:
+        self._keep(events)
+        if self.first is None or any(mark in events for mark in self._marks):
+            events = self._sift(events)
+        return _OBJECT_AT_LINE_START.sub(self._tag, events) if self._tag else events
+
+    def _sift(self, events: bytes) -> bytes:
+        """Event by event: what may go on, up to one that is held back."""
+        passed = []
+        for event in split(events):
+            data = data_of(event)
+            if data is not None:
+                if data == self._done:
+                    self.terminal = event
+                    break
+                self.first = data if self.first is None else self.first
+                if tells_error(data):
+                    self.faulty = True
+                    break
+                if self._drops_usage and is_bare_usage(data):
+                    continue
+            passed.append(event)
+        return b"".join(passed)
+
+    def _keep(self, events: bytes) -> None:
+        self._copy.append(events)
+        self._copied += len(events)
+        while self._copied > self._max_copy_bytes and len(self._copy) > 1:
+            dropped = self._copy.popleft()
+            self._copied -= len(dropped)
+            self._first_events = self._first_events or dropped  # names the answer's id and model
+
+
+def _tag(provider: str) -> bytes:
+    return rb'\1"provider":' + msgspec.json.encode(provider).replace(b"\\", rb"\\") + b","

@@ -1,0 +1,17 @@
+"""What a call cost, told in a header: the same arithmetic as the ledger's, without the ledger."""
+
+from collector.core.calls import Call
+from collector.core.money import format_usd
+from collector.core.prices import PriceBook, charge
+
+
+class Tariff:
+    """Prices closed calls by the book that was loaded at the start."""
+
+    def __init__(self, book: PriceBook | None) -> None:
+        self._book = book
+
+    def cost_header(self, call: Call) -> list[tuple[bytes, bytes]]:
+        """X-Callmeter-Cost-Usd as exact decimal text; nothing where the call is unpriced."""
+        cost = charge(call, self._book).cost if self._book else None
+        return [] if cost is None else [(b"x-callmeter-cost-usd", format_usd(cost).encode())]

@@ -1,0 +1,180 @@
+"""One attempt of a call: sent to one endpoint and held until its answer is known to have begun well."""
+
+import asyncio
+import time
+
+from collector.core.calls import Attempt
+from collector.core.outcomes import Facts, Outcome, decide
+from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fault, read_plain
+from collector.intake.gateway.asked import Asked, upstream_body
+from collector.intake.gateway.exchange import Ending
+from collector.intake.gateway.failures import error_type_of
+from collector.intake.gateway.headers import to_upstream
+from collector.intake.gateway.operations import Operation, Surface
+from collector.intake.gateway.record import shape_of
+from collector.intake.gateway.routing import Route
+from collector.intake.gateway.stream import Passage
+from collector.intake.gateway.upstream import Answer, Upstream, UpstreamFailed
+from collector.settings import Settings
+
+MAX_ERROR_BYTES = 256 * 1024
+_RETRY_AFTER_CHARS = 64
+
+
+class TrialFailed(Exception):
+    """The attempt is over, and nothing of it has gone to the client."""
+
+
+class Trial:
+    """An attempt while it runs. After `open` it holds either a whole `body` or a `passage` with its first events.
+
+    `facts`, `seen` and `fault` say how it went, once it is over.
+    """
+
+    def __init__(self, route: Route, asked: Asked, operation: Operation, surface: Surface, settings: Settings) -> None:
+        self.route = route
+        self.asked = asked
+        self.operation = operation
+        self.shape = shape_of(route, operation)
+        self.settings = settings
+        self.surface = surface
+        self.started_at = time.time_ns() // 1000
+        self.began = time.monotonic()
+        self.first_at: float | None = None
+        self.answer: Answer | None = None
+        self.body = b""
+        self.passage: Passage | None = None
+        self.head = b""
+        self.seen = Seen()
+        self.fault: Fault | None = None
+        self.facts = self.facts_of(None)
+        self.outcome = Outcome.UNKNOWN
+
+    async def open(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool, ending: Ending) -> None:
+        """Send, and hold what comes. Raises TrialFailed, with `facts` and `outcome` set."""
+        loop = asyncio.get_running_loop()
+        slow = loop.call_later(self.settings.first_byte_timeout_s, ending.end, "slow")
+        try:
+            await self._send(upstream, headers, adds_usage)
+            if self.asked.stream and "json" not in self.content_type:
+                await self._hold_stream()
+            else:
+                slow.cancel()
+                await self._hold_plain()
+        except UpstreamFailed as failed:
+            self.fail(failure=failed.failure, error_type=failed.error_type)
+        except asyncio.CancelledError:
+            if ending.reason != "slow":
+                raise
+            ending.taken()
+            self.fail(failure="timeout", error_type="first_byte_timeout")
+        finally:
+            slow.cancel()
+
+    @property
+    def status(self) -> int | None:
+        return self.answer.status if self.answer else None
+
+    @property
+    def content_type(self) -> str:
+        return self.answer.header("content-type").lower() if self.answer else ""
+
+    @property
+    def retry_after(self) -> str | None:
+        """The provider's Retry-After, when it is one."""
+        stated = self.answer.header("retry-after") if self.answer else ""
+        return stated if stated.isascii() and stated.isprintable() and 0 < len(stated) < _RETRY_AFTER_CHARS else None
+
+    def facts_of(self, error_type: str | None, **known: object) -> Facts:
+        """The facts of this attempt, with what is `known` of its end."""
+        return Facts(
+            status=self.status,
+            error_type=error_type,
+            key_holder=self.route.key_holder,  # type: ignore[arg-type]
+            streamed=self.asked.stream,
+            **known,  # type: ignore[arg-type]
+        )
+
+    def end(self, facts: Facts) -> Outcome:
+        """The attempt is over."""
+        self.facts = facts
+        self.outcome = decide(facts)
+        return self.outcome
+
+    def fail(self, error_type: str | None, **known: object) -> None:
+        """The attempt is over and failed. Always raises TrialFailed."""
+        self.end(self.facts_of(error_type, **known))
+        self.let_go()
+        raise TrialFailed
+
+    def attempt(self) -> Attempt:
+        """The record of this attempt, once it is over."""
+        first = self.first_at
+        return Attempt(
+            provider=self.route.provider,
+            model=(self.route.upstream_model or self.asked.model)[:256],
+            started_at=self.started_at,
+            outcome=self.outcome,
+            http_status=self.status,
+            error_type=self.facts.error_type,
+            latency_ms=milliseconds(time.monotonic() - self.began),
+            first_token_ms=milliseconds(first - self.began) if first is not None else None,
+        )
+
+    def let_go(self) -> None:
+        """The connection goes back to the pool when the answer was read to its end, and is closed otherwise."""
+        if self.answer is not None:
+            self.answer.release()
+
+    async def _send(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool) -> None:
+        route = self.route
+        body = upstream_body(self.asked, route.upstream_model, route.kind == "openrouter", adds_usage)
+        self.answer = await upstream.post(route.base_url + self.operation.path, headers, body)
+        if not 200 <= self.answer.status < 300:
+            told = await self.answer.whole(MAX_ERROR_BYTES)
+            self.fault = read_fault(told) or Fault()
+            self.fail(error_type_of(self.fault))
+
+    async def _hold_plain(self) -> None:
+        assert self.answer is not None
+        self.body = await self.answer.whole(self.settings.limits.max_answer_bytes)
+        self.seen = seen = read_plain(self.body, self.shape)
+        if seen.malformed:
+            self.fail("malformed_answer", failure="malformed")
+        self._judge(seen)
+
+    async def _hold_stream(self) -> None:
+        assert self.answer is not None
+        names = self.route.provider if self.surface.names_provider and self.route.kind != "openrouter" else None
+        drops = not (self.surface.keeps_usage or self.asked.wants_usage)
+        self.passage = passage = Passage(self.operation, self.settings.limits, drops, names)
+        while passage.first is None and not passage.ended:
+            chunk = await self.answer.chunk()
+            self.head += passage.feed(chunk) if chunk else passage.finish()
+            if not chunk:
+                break
+        if passage.first is not None:
+            self.first_at = time.monotonic()
+        if passage.faulty:
+            self.seen = passage.seen(self.shape)
+            self._judge(self.seen)
+        if passage.first is None or not is_json_object(passage.first):
+            self.fail("empty_stream" if passage.first is None else "malformed_answer", failure="malformed")
+
+    def _judge(self, seen: Seen) -> None:
+        """An answer that began with a 2xx may still say that it failed."""
+        self.fault = seen.fault
+        told = error_type_of(seen.fault) or "error_in_answer" if seen.fault else None
+        known = {"error_inside": seen.fault is not None, "finish_reason": seen.finish_reason}
+        if decide(self.facts_of(told, **known)) is not Outcome.OK:
+            self.fail(told or "error_in_answer", **known)
+
+
+def request_headers(sent: list[tuple[bytes, bytes]], route: Route, key: str | None, asked: Asked) -> dict[str, str]:
+    """The headers of the request to this route's provider, with the key that it takes."""
+    return to_upstream(sent, route.kind, f"Bearer {key}" if key else None, asked.stream)
+
+
+def milliseconds(seconds: float) -> int:
+    """Whole milliseconds, at least 0."""
+    return max(0, round(seconds * 1000))
