@@ -3,6 +3,7 @@
 import click
 
 from collector.cli.context import flags_of, pass_settings
+from collector.cli.running import silent
 from collector.settings import Settings
 from collector.supervisor import Part, callmeter, take_port
 
@@ -20,11 +21,7 @@ def dashboard(ctx: click.Context, settings: Settings, host: str, port: int) -> N
     """Show the charts in a browser."""
     from dashboard.serve import serve
 
-    serve(settings, host, take_port(host, port), _silent if flags_of(ctx).part else None)
-
-
-def _silent(address: str) -> None:
-    """The supervisor prints the address."""
+    serve(settings, host, take_port(host, port), silent if flags_of(ctx).part else None)
 
 
 def dashboard_part(settings: Settings, host: str, port: int) -> Part:

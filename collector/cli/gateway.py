@@ -4,8 +4,8 @@ from functools import partial
 
 import click
 
-from collector.cli.context import pass_settings
-from collector.cli.running import announce, prepare_ledger
+from collector.cli.context import flags_of, pass_settings
+from collector.cli.running import announce, prepare_ledger, silent
 from collector.settings import Settings
 from collector.supervisor import Part, callmeter, supervise, take_port
 
@@ -28,7 +28,8 @@ workers_option = click.option("--workers", default=1, show_default=True, type=cl
 @workers_option
 @click.option("--no-ingest", is_flag=True, help="Only write the journal; leave the ledger to `collect`.")
 @pass_settings
-def gateway(settings: Settings, host: str, port: int, workers: int, no_ingest: bool) -> None:
+@click.pass_context
+def gateway(ctx: click.Context, settings: Settings, host: str, port: int, workers: int, no_ingest: bool) -> None:
     """Run the gateway that applications send their calls to; set OPENAI_BASE_URL to its address.
 
     Calls are in the ledger within 2 seconds.
@@ -37,7 +38,7 @@ def gateway(settings: Settings, host: str, port: int, workers: int, no_ingest: b
     if no_ingest:
         from collector.intake.gateway.server import serve
 
-        serve(settings, host, port, workers)
+        serve(settings, host, port, workers, announce=silent if flags_of(ctx).part else None)
         return
     prepare_ledger(settings)
     parts = (gateway_part(settings, host, port, workers), ingest_part(settings))

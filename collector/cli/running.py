@@ -28,3 +28,7 @@ def address(host: str, port: int, path: str = "") -> str:
     """The address that a browser or a client on this machine uses."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}{path}"
+
+
+def silent(address: str) -> None:
+    """Says nothing: the supervisor prints the address of its parts."""

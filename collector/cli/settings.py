@@ -39,8 +39,8 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    providers, built_in = settings.providers, not settings.providers
-    for name, provider in (settings.built_in if built_in else providers).items():
+    built_in = settings.config_path is None
+    for name, provider in (settings.built_in if built_in else settings.providers).items():
         stated = {**msgspec.structs.asdict(provider), "base_url": hide_secret(provider.base_url)}
         yield f"providers.{name}", _text(stated), "built in" if built_in else settings.origins.get("providers", "")
     for n, endpoint in enumerate(settings.endpoints):
