@@ -1,0 +1,24 @@
+"""The entry script: page set-up, the ledger, the controls, then the page that the address names."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import cached
+from dashboard.views import parts, scope
+
+HERE = Path(__file__).resolve().parent
+PAGES = [st.Page(HERE / "views" / "overview.py", title="Overview", default=True)]
+
+st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
+st.logo(HERE / "static" / "logo.svg", size="large")
+page = st.navigation(PAGES, position="top")
+settings = cached.settings()
+if why := cached.why_closed(settings.ledger_url):
+    st.title(page.title, anchor=False)
+    parts.nothing("There is nothing to show yet", why, "callmeter demo")
+else:
+    if cached.demo_mark(settings.ledger_url):
+        st.info("Demo data: simulated providers and traffic, in a ledger of their own.")
+    if scope.controls(settings, page.title):
+        page.run()

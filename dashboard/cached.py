@@ -1,0 +1,132 @@
+"""The only place that asks the ledger: questions, cached for a few seconds, each page's in one snapshot."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import streamlit as st
+from sqlalchemy import Engine, Select
+
+from collector.core.errors import LedgerError, UsageError
+from collector.core.periods import Period
+from collector.core.selection import Selection
+from collector.ledger.engines import ledger_path, open_ledger
+from collector.ledger.questions import about, ask, filters, spend, uptime, usage
+from collector.settings import Limits, Settings, load_settings
+
+FRESH_S = 5
+bucket_for = uptime.bucket_for
+
+Builder = Callable[[Selection, Period, frozenset[str], Limits], Select[Any]]
+QUESTIONS: dict[str, Builder] = {
+    "tokens": usage.tokens_per_day,
+    "spend": spend.spend_per_day,
+    "unpriced": spend.unpriced_per_day,
+    "outcomes": usage.outcomes_per_day,
+    "providers": lambda selection, period, zones, _: uptime.provider_uptime(
+        selection, period, zones, bucket_for(period)
+    ),
+    "router": lambda selection, period, zones, _: uptime.router_uptime(selection, period, zones, bucket_for(period)),
+}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The rows of a question, or the sentence that says why it cannot be answered for this selection."""
+
+    rows: list[Any] = []
+    refusal: str = ""
+
+
+def now_us() -> int:
+    """The clock of the dashboard, the one place that reads it."""
+    return time.time_ns() // 1_000
+
+
+def settings() -> Settings:
+    """The settings that the environment names; `serve` sets it."""
+    return load_settings()
+
+
+def why_closed(url: str) -> str:
+    """Why the ledger cannot be read, in one sentence; "" when it can."""
+    try:
+        engine(url)
+    except LedgerError as error:
+        return str(error)
+    return ""
+
+
+def engine(url: str) -> Engine:
+    """The ledger at an address, open for reading. Raises LedgerError when it cannot be read."""
+    return _engine(url, _identity(url))
+
+
+def zones(its: Engine) -> frozenset[str]:
+    """The zones that the ledger keeps day cells for."""
+    return ask.declared_zones(its)
+
+
+def answers(names: tuple[str, ...], selection: Selection, period: Period, its: Settings) -> dict[str, Answer]:
+    """The answers to several of QUESTIONS, all from one snapshot of the ledger, at most FRESH_S seconds old."""
+    return _answers(its.ledger_url, _identity(its.ledger_url), names, selection, period, its.limits)
+
+
+def names(dimension: str, url: str) -> list[str]:
+    """The first names of a dimension, for a filter list."""
+    return _names(dimension, url, _identity(url))
+
+
+def demo_mark(url: str) -> bool:
+    """Whether everything in the ledger is demo data."""
+    return _demo_mark(url, _identity(url))
+
+
+@st.cache_data(
+    ttl=FRESH_S, max_entries=200, show_spinner=False, hash_funcs={Selection: repr, Period: repr, Limits: repr}
+)
+def _answers(
+    url: str, identity: tuple[int, int], names: tuple[str, ...], selection: Selection, period: Period, limits: Limits
+) -> dict[str, Answer]:
+    its = _engine(url, identity)
+    declared = zones(its)
+    selects = {name: _select(QUESTIONS[name], selection, period, declared, limits) for name in names}
+    with its.connect() as connection:
+        return {
+            name: Answer(refusal=question) if isinstance(question, str) else Answer(list(connection.execute(question)))
+            for name, question in selects.items()
+        }
+
+
+def _select(
+    question: Builder, selection: Selection, period: Period, declared: frozenset[str], limits: Limits
+) -> Select[Any] | str:
+    try:
+        return question(selection, period, declared, limits)
+    except UsageError as error:
+        return str(error)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
+def _names(dimension: str, url: str, identity: tuple[int, int]) -> list[str]:
+    return [row.name for row in ask.rows(_engine(url, identity), filters.names_of(dimension))]
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=10, show_spinner=False)
+def _demo_mark(url: str, identity: tuple[int, int]) -> bool:
+    return bool(ask.rows(_engine(url, identity), about.mark("demo")))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, on_release=lambda engine: engine.dispose())
+def _engine(url: str, identity: tuple[int, int]) -> Engine:
+    return open_ledger(url, read_only=True)
+
+
+def _identity(url: str) -> tuple[int, int]:
+    """Which file is at the address now: another one there is another ledger, and is opened anew."""
+    path = ledger_path(url)
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        status = None
+    return (status.st_dev, status.st_ino) if status else (0, 0)

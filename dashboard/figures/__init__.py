@@ -1,0 +1,1 @@
+"""Frames to Plotly figures; nothing is computed here."""

@@ -1,0 +1,92 @@
+"""Stacked bars over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from collector.core.outcomes import Outcome
+from dashboard.figures.layout import figure
+from dashboard.frames.axis import Axis
+from dashboard.frames.outcomes import NAMES
+from dashboard.frames.series import REST
+from dashboard.texts import for_plotly
+from dashboard.theme import COLOR, SERIES
+
+# A texture beside each colour, so that no series is known by its colour alone.
+TEXTURES = ("", "/", "", ".", "\\", "x")
+
+
+def stacked(
+    frame: pd.DataFrame, axis: Axis, names: Sequence[str], colors: Mapping[str, str] | None = None, **look: Any
+) -> go.Figure:
+    """Bars of a long frame (label, series, value, text), stacked in the order of `names`.
+
+    The bucket that is still running is drawn lighter. `colors` by name replace the palette's; `look` goes to `figure`.
+    """
+    fig = figure(axis, **look)
+    for n, name in enumerate(names):
+        rows = frame[frame["series"] == name]
+        fig.add_bar(
+            name=for_plotly(name, 40),
+            x=list(rows["label"]),
+            y=list(rows["value"]),
+            customdata=list(rows["text"]),
+            hovertemplate="%{customdata}",
+            marker=_marker(n, (colors or {}).get(name) or _color(n, name), list(rows["label"]), axis.partial),
+        )
+    fig.update_layout(showlegend=len(names) > 1)
+    return fig
+
+
+OUTCOME_COLORS = {
+    NAMES[Outcome.PROVIDER_FAULT]: COLOR["down"],
+    NAMES[Outcome.RATE_LIMITED]: COLOR["degraded"],
+    NAMES[Outcome.CALLER_FAULT]: COLOR["fourth"],
+    NAMES[Outcome.REFUSED]: COLOR["sixth"],
+    NAMES[Outcome.CANCELLED]: COLOR["fifth"],
+    NAMES[Outcome.INTERRUPTED]: COLOR["rest"],
+}
+
+
+def trouble(frame: pd.DataFrame, axis: Axis, names: Sequence[str]) -> go.Figure:
+    """Bars of the calls that did not end ok."""
+    fig = stacked(frame, axis, names, OUTCOME_COLORS, height=230)
+    fig.update_layout(showlegend=True)
+    return fig
+
+
+def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name: str) -> None:
+    """Diamonds on the base line at buckets that need a word, with the word as their hover text."""
+    fig.add_scatter(
+        name=for_plotly(name),
+        x=list(labels),
+        y=[0] * len(labels),
+        customdata=list(notes),
+        hovertemplate="%{customdata}",
+        mode="markers",
+        marker={"symbol": "diamond", "size": 6, "color": COLOR["degraded"]},
+        cliponaxis=False,
+        showlegend=True,
+    )
+
+
+def _color(n: int, name: str) -> str:
+    return COLOR["rest"] if name == REST else SERIES[n % len(SERIES)]
+
+
+def _marker(n: int, color: str, labels: Sequence[str], partial: str | None) -> dict[str, object]:
+    return {
+        "color": color,
+        "opacity": [0.5 if label == partial else 1.0 for label in labels],
+        "line": {"width": 0},
+        "pattern": {
+            "shape": TEXTURES[n % len(TEXTURES)],
+            "fillmode": "overlay",
+            "fgcolor": COLOR["background"],
+            "fgopacity": 0.3,
+            "size": 6,
+            "solidity": 0.25,
+        },
+    }

@@ -1,0 +1,105 @@
+"""One strip per provider, and the two lines of the router."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from collector.core.uptime import Status
+from dashboard.figures.layout import figure, time_axis
+from dashboard.frames.axis import Axis
+from dashboard.frames.uptime import WITH, WITHOUT
+from dashboard.texts import for_plotly
+from dashboard.theme import COLOR
+
+ROW_PX = 58
+THRESHOLDS = (95, 80)  # percent: normal from the first, degraded from the second
+# Height and colour say the same, so that neither is needed alone.
+_BARS: dict[Status, tuple[float, str]] = {
+    Status.NORMAL: (0.52, COLOR["third"]),
+    Status.DEGRADED: (0.34, COLOR["degraded"]),
+    Status.DOWN: (0.17, COLOR["down"]),
+    Status.FEW: (0.52, COLOR["faint"]),
+    Status.NO_DATA: (0.03, COLOR["rest"]),
+}
+_NAMES = {Status.FEW: "fewer than 10 attempts"}
+
+
+def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.Figure:
+    """One strip of buckets per provider, its name and figure above it; `headlines` gives the order, top down."""
+    providers = list(headlines)
+    fig = go.Figure()
+    for bar_state, (height, color) in _BARS.items():
+        rows = frame[frame["status"] == bar_state]
+        fig.add_bar(
+            name=_NAMES.get(bar_state, bar_state.value),
+            x=list(rows["label"]),
+            y=[height] * len(rows),
+            base=[float(-providers.index(provider)) for provider in rows["provider"]],
+            customdata=[
+                [for_plotly(provider), text] for provider, text in zip(rows["provider"], rows["text"], strict=True)
+            ],
+            hovertemplate="<b>%{customdata[0]}</b><br>%{x}<br>%{customdata[1]}<extra></extra>",
+            marker={"color": color, "line": {"width": 0}},
+            showlegend=True,
+        )
+    fig.update_layout(**_strip_layout(axis, len(providers)))
+    for n, provider in enumerate(providers):
+        _name_strip(fig, n, for_plotly(provider or "no provider", 28), headlines[provider])
+    return fig
+
+
+def _strip_layout(axis: Axis, rows: int) -> dict[str, Any]:
+    return {
+        "height": ROW_PX * rows + 78,
+        "margin": {"l": 8, "r": 8, "t": 4, "b": 8},
+        "barmode": "overlay",
+        "bargap": 0.2 if len(axis.labels) <= 100 else 0,
+        "hovermode": "closest",
+        "dragmode": False,
+        "legend": {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom", "x": 0, "itemclick": False},
+        "xaxis": time_axis(axis),
+        "yaxis": {"visible": False, "fixedrange": True, "range": [0.02 - rows + 0.9, 0.96]},
+    }
+
+
+def _name_strip(fig: go.Figure, n: int, name: str, headline: str) -> None:
+    common = {"y": -n + 0.56, "yanchor": "bottom", "xref": "paper", "showarrow": False}
+    fig.add_annotation(x=0, xanchor="left", text=f"<b>{name}</b>", **common)
+    fig.add_annotation(x=1, xanchor="right", text=for_plotly(headline), **common)
+
+
+_LINES = ((WITH, COLOR["third"], "solid"), (WITHOUT, COLOR["fourth"], "dot"))
+
+
+def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
+    """Uptime with and without routing in percent; a bucket without enough calls is a gap."""
+    fig = figure(axis, height=260)
+    for name, color, dash in _LINES:
+        rows = frame[frame["series"] == name]
+        fig.add_scatter(
+            name=name,
+            x=list(rows["label"]),
+            y=_with_gaps(rows["value"]),
+            customdata=list(rows["text"]),
+            hovertemplate="%{customdata}",
+            mode="lines+markers",
+            line={"color": color, "dash": dash, "width": 2.5},
+            marker={"size": 5 if len(axis.labels) <= 45 else 3},
+            connectgaps=False,
+        )
+    fig.update_yaxes(ticksuffix="%", rangemode="normal", range=_range(frame["value"]))
+    fig.update_layout(showlegend=True)
+    for percent in THRESHOLDS:
+        fig.add_hline(y=percent, line={"color": COLOR["rest"], "width": 1, "dash": "dash"}, opacity=0.5)
+    return fig
+
+
+def _with_gaps(values: Sequence[float | None] | pd.Series) -> list[float | None]:
+    return [None if pd.isna(value) else value for value in values]
+
+
+def _range(values: pd.Series) -> list[float]:
+    lowest = values.dropna().min() if values.notna().any() else 100.0
+    return [max(0.0, min(94.0, lowest - 2)), 100.6]

@@ -1,0 +1,56 @@
+"""Own routes beside Streamlit's: the CSV, streamed from the ledger, and a sign of life."""
+
+from collections.abc import Iterator
+from itertools import chain
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from collector.core.errors import CallmeterError, LedgerError
+from collector.core.selection import Selection, from_query, period_of, to_query
+from collector.finance import export
+
+CSV_PATH = "/export.csv"
+BY = ("day", "model", "provider")
+
+
+def csv_path(selection: Selection) -> str:
+    """The address of a selection's CSV: by day, model and provider, and by the group that is shown."""
+    by = [*BY, *([selection.group] if selection.group not in ("", *BY) else [])]
+    return f"{CSV_PATH}?{urlencode([*to_query(selection), ('by', ','.join(by))])}"
+
+
+async def export_csv(request: Request) -> Response:
+    """What `callmeter export` writes for the same days, zone and groups, byte for byte."""
+    try:
+        pages = await run_in_threadpool(_pages, request.query_params.multi_items())
+    except LedgerError as error:
+        return PlainTextResponse(f"{error}\n", status_code=503)
+    except CallmeterError as error:
+        return PlainTextResponse(f"{error}\n", status_code=400)
+    headers = {"content-disposition": 'attachment; filename="callmeter.csv"', "cache-control": "no-store"}
+    return StreamingResponse(pages, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _pages(query: list[tuple[str, str]]) -> Iterator[bytes]:
+    """The file's pages, the first of them made already, so that a wrong request is answered as one."""
+    from dashboard import cached  # Streamlit's caches are made once its runtime is there
+
+    settings = cached.settings()
+    selection = from_query(query, settings.zone)
+    period = period_of(selection, cached.now_us(), settings.limits.max_query_days)
+    by = tuple(dict(query).get("by", ",".join(BY)).split(","))
+    engine = cached.engine(settings.ledger_url)
+    pages = export.pages(engine, cached.zones(engine), export.Request(period=period, by=by, selection=selection))
+    return chain([next(pages, b"")], pages)
+
+
+async def alive(_: Request) -> Response:
+    """Answers while the server runs, whatever state the ledger is in."""
+    return PlainTextResponse("ok\n")
+
+
+ROUTES: list[BaseRoute] = [Route(CSV_PATH, export_csv), Route("/healthz", alive)]

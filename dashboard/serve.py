@@ -1,0 +1,95 @@
+"""Serves the dashboard: Streamlit's ASGI app with own routes, on a socket that is bound before anything else."""
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.core.errors import UsageError
+from collector.settings import CONFIG, DATA_DIR, LEDGER, Settings
+from dashboard.access import LOOPBACK_NAMES, LoopbackOnly, check_host
+
+SCRIPT = Path(__file__).resolve().parent / "app.py"
+
+
+def serve(
+    settings: Settings, host: str = "127.0.0.1", port: int = 8501, ready: Callable[[str], None] | None = None
+) -> None:
+    """Shows the ledger of `settings` at http://HOST:PORT until SIGINT or SIGTERM; never creates or writes a ledger.
+
+    `port` 0 takes a free one. `ready` is called with the address once it answers; by default it is printed on stderr.
+    Raises SettingsError for a host that is not loopback and UsageError for a port that cannot be taken.
+    """
+    listener = listen(check_host(host), port)
+    address = _address(listener)
+    _tell_app(settings)
+    try:
+        asyncio.run(_serve(listener, lambda: (ready or _announce)(address)))
+    except KeyboardInterrupt:
+        return
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises UsageError when the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use" if taken else f"cannot be used ({error})"
+        raise UsageError(f"port {port} at {host} {why}: choose another one with --port") from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(address: str) -> None:
+    print(f"dashboard: {address}", file=sys.stderr, flush=True)
+
+
+def _tell_app(settings: Settings) -> None:
+    """The script finds the ledger by the environment, whatever the working directory is."""
+    os.environ[DATA_DIR] = str(settings.data_dir)
+    os.environ[LEDGER] = settings.ledger_url
+    if settings.config_path:
+        os.environ[CONFIG] = str(settings.config_path)
+
+
+async def _serve(listener: socket.socket, ready: Callable[[], None]) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        asgi_app(), access_log=False, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.02)
+    if server.started:
+        ready()
+    await running
+
+
+def asgi_app() -> LoopbackOnly:
+    """The whole dashboard as one ASGI app, with Streamlit's options set to ours."""
+    import streamlit as st
+    from streamlit.web import bootstrap
+
+    from dashboard.routes import ROUTES
+    from dashboard.theme import streamlit_config
+
+    options = {**streamlit_config(), "server.allowedHosts": list(LOOPBACK_NAMES)}
+    bootstrap.load_config_options(options)
+    return LoopbackOnly(st.App(SCRIPT, routes=ROUTES))

@@ -1,0 +1,1 @@
+"""The pages: they only place things."""

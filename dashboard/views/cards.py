@@ -1,0 +1,109 @@
+"""The cards on top of Overview."""
+
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_days, previous
+from collector.core.uptime import Uptime
+from dashboard import texts
+from dashboard.frames import uptime
+from dashboard.frames.usage import Totals
+
+CARD_PX = 150
+FEWEST_BARS = 5
+ELAPSED_SHARE = 0.85  # of a period, before it is compared with a whole one
+
+
+class Card(NamedTuple):
+    """A number with its unit, its exact form, and how it moved."""
+
+    label: str
+    value: str
+    exact: str
+    line: list[int] | None = None
+    change: str | None = None
+    is_change: bool = True
+
+
+def show(cards: list[Card], since: str) -> None:
+    """Cards in a grid that takes as many columns as fit; `since` says what a change is against."""
+    with st.grid(len(cards), min_column_width=CARD_PX, key="cards"):
+        for card in cards:
+            st.metric(card.label, card.value, card.change, **_look(card, since))
+
+
+def _look(card: Card, since: str) -> dict[str, Any]:
+    has_line = card.line is not None and len(card.line) >= FEWEST_BARS and any(card.line)
+    return {
+        "help": card.exact,
+        "border": True,
+        "height": "stretch",
+        "delta_color": "off",
+        "delta_arrow": "auto" if card.is_change else "off",
+        "delta_description": since if card.change and card.is_change else None,
+        "chart_data": card.line if has_line else None,
+        "chart_type": "bar",
+    }
+
+
+def since(period: Period, now_us: int) -> str:
+    """What a change is against, "" while too little of the period has passed to compare it."""
+    if now_us - period.start_us < ELAPSED_SHARE * (period.end_us - period.start_us):
+        return ""
+    if is_whole_days(period):
+        return f"vs the {texts.count(len(days(previous(period))), 'day')} before"
+    return f"vs the {texts.count((period.end_us - period.start_us) // (HOUR_S * SECOND_US), 'hour')} before"
+
+
+def money_cards(
+    sums: Totals, before: Totals | None, spend_line: list[int], token_line: list[int], calls_line: list[int]
+) -> list[Card]:
+    """Spend, tokens and calls."""
+    value = texts.short_usd(sums.spend) if sums.priced_calls else "no price"
+    return [
+        Card(
+            "Spend", value, f"Exactly {texts.usd(sums.spend)}", spend_line, _change(sums.spend, before and before.spend)
+        ),
+        Card(
+            "Tokens",
+            texts.short_count(sums.tokens),
+            f"{sums.tokens_in:,} input + {sums.tokens_out:,} output = {texts.count(sums.tokens, 'token')}",
+            token_line,
+            _change(sums.tokens, before and before.tokens),
+        ),
+        Card(
+            "Calls",
+            texts.short_count(sums.calls),
+            texts.count(sums.calls, "call"),
+            calls_line,
+            _change(sums.calls, before and before.calls),
+        ),
+    ]
+
+
+def unpriced_card(sums: Totals) -> Card:
+    """What has no price: its own total, in tokens, never part of spend."""
+    words = texts.count(sums.unpriced_calls, "call")
+    return Card(
+        "Unpriced tokens",
+        texts.short_count(sums.unpriced_tokens),
+        f"{texts.count(sums.unpriced_tokens, 'token')} in {words} without a price; not part of spend",
+        change=words if sums.unpriced_calls else None,
+        is_change=False,
+    )
+
+
+def uptime_card(last: Uptime, first: Uptime) -> Card:
+    """The router's uptime with and without routing."""
+    exact = f"With routing {_base(last)}. Had the first provider been the only one, {_base(first)}."
+    without = f"{uptime.headline(first)} without routing"
+    return Card("Uptime", uptime.headline(last), exact, change=without if first.attempts else None, is_change=False)
+
+
+def _base(it: Uptime) -> str:
+    return f"{it.ok:,} of {texts.count(it.attempts, 'call')} ok"
+
+
+def _change(now: int, before: int | None) -> str | None:
+    return texts.change(now, before) if before is not None else None

@@ -1,0 +1,31 @@
+"""The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard.figures.layout import CONFIG
+
+
+def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str) -> None:
+    """A figure under its title and the one sentence that it says, with the table of its exact numbers behind it."""
+    heading(title, says)
+    st.plotly_chart(figure, key=f"chart_{key}", config=CONFIG, alt=f"{title}. {says} The table below has all numbers.")
+    with st.expander("Table", key=f"table_{key}"):
+        st.dataframe(table, hide_index=True, key=f"rows_{key}", alt=f"{title}: all numbers")
+
+
+def heading(title: str, says: str) -> None:
+    """A section's title and, below it, what it says. Both are our own words, with no text from outside."""
+    with st.container(gap=None):
+        st.subheader(title, anchor=False)
+        st.caption(says)
+
+
+def nothing(title: str, sentence: str, command: str = "") -> None:
+    """A designed empty state: what is missing, and the command that brings it."""
+    with st.container(border=True):
+        st.markdown(f"**{title}**")
+        st.text(sentence)
+        if command:
+            st.code(command, language=None)

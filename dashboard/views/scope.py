@@ -1,0 +1,104 @@
+"""What every page is about: the ledger, and the selection that the URL names and the controls change."""
+
+from zoneinfo import available_timezones
+
+import msgspec
+import streamlit as st
+
+from collector.core.errors import UsageError
+from collector.core.periods import Period
+from collector.core.selection import DIMENSIONS, Selection, from_query, period_of
+from collector.settings import Settings
+from dashboard import cached, texts
+
+PERIODS = ("24h", "7d", "30d", "90d", "month")
+KEY = "scope"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The settings and the selection of this browser tab."""
+
+    settings: Settings
+    selection: Selection
+
+    def period(self) -> Period:
+        """The period as of now."""
+        return period_of(self.selection, cached.now_us(), self.settings.limits.max_query_days)
+
+
+def current() -> Scope:
+    """The scope that the entry script has put together."""
+    scope: Scope = st.session_state[KEY]
+    return scope
+
+
+def controls(settings: Settings, title: str) -> Scope | None:
+    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
+    try:
+        stated = from_query(_query(), settings.zone)
+        period_of(stated, cached.now_us(), settings.limits.max_query_days)
+    except UsageError as error:
+        st.title(title, anchor=False)
+        st.warning("This address cannot be shown.")
+        st.text(str(error))
+        st.page_link("views/overview.py", label="Start over")
+        return None
+    selection = _row(stated, settings, title)
+    scope = Scope(settings, selection)
+    st.session_state[KEY] = scope
+    return scope
+
+
+def _query() -> list[tuple[str, str]]:
+    return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+
+
+def _row(stated: Selection, settings: Settings, title: str) -> Selection:
+    with st.container(horizontal=True, vertical_alignment="center", key="controls"):
+        st.title(title, anchor=False, width="content")
+        st.space("stretch")
+        period = _period(stated.period)
+        zone = _zone(stated.zone, settings.zone)
+        with st.popover(_filters_label(stated), key="filters"):
+            chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
+    return msgspec.structs.replace(stated, period=period, zone=zone, **chosen)
+
+
+def _period(stated: str) -> str:
+    options = PERIODS if stated in PERIODS else (*PERIODS, stated)
+    chosen: str | None = st.segmented_control(
+        "Period", options, default="30d", required=True, key="period", bind="query-params", label_visibility="collapsed"
+    )
+    return chosen or "30d"
+
+
+def _zone(stated: str, default: str) -> str:
+    first = list(dict.fromkeys((default, "UTC", stated)))
+    options = first + sorted(available_timezones() - set(first))
+    chosen: str = st.selectbox(
+        "Time zone", options, key="zone", bind="query-params", label_visibility="collapsed", width=190
+    )
+    return chosen
+
+
+def _filter(dimension: str, stated: tuple[str, ...], url: str) -> tuple[str, ...]:
+    options = list(dict.fromkeys([*stated, *cached.names(dimension, url)]))
+    chosen: list[str] = st.multiselect(
+        f"{dimension.title()}s", options, key=dimension, bind="query-params", placeholder=f"All {dimension}s"
+    )
+    return tuple(chosen)
+
+
+def _filters_label(stated: Selection) -> str:
+    active = sum(bool(stated.names(name)) for name in DIMENSIONS)
+    return f"Filters ({active})" if active else "Filters"
+
+
+def spoken(selection: Selection) -> str:
+    """The filters in force as Markdown, "" when there are none."""
+    parts = [
+        f"{name} " + " or ".join(texts.for_markdown(value) if value else "none" for value in selection.names(name))
+        for name in DIMENSIONS
+        if selection.names(name)
+    ]
+    return "Only " + " · ".join(parts) if parts else ""
