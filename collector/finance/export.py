@@ -73,6 +73,20 @@ def export(engine: Engine, zones: Collection[str], request: Request, out: Path) 
     return manifest
 
 
+def pages(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
+    """The bytes of the file that `export` writes for this request, a page at a time, from one snapshot.
+
+    Raises UsageError for a request that cannot be, before the first page.
+    """
+    check(request)
+    return _from_snapshot(engine, zones, request)
+
+
+def _from_snapshot(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
+    with engine.connect() as connection, sorting_on_disk(connection):
+        yield from _pages(connection, zones, request, Tally())
+
+
 def _write(engine: Engine, zones: Collection[str], request: Request, name: str, path: Path) -> Manifest:
     tally, digest, size = Tally(), hashlib.sha256(), 0
     with engine.connect() as connection, path.open("wb") as file:
