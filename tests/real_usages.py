@@ -1,4 +1,4 @@
-"""Real providers' usage objects, each placed: which provider answered, in which shape, and what genai-prices made of it.
+"""Real usage objects of providers, each placed: who answered, in which shape, and what genai-prices made of it.
 
 The entries are shared data (`real_usages.json.gz`), the places a table in tests/cases. An entry that no line of the
 table places is an error, and so is a line that places none.

@@ -40,7 +40,7 @@ class Line(NamedTuple):
     def facts(self) -> list[Facts]:
         keys = KEY_HOLDERS if self.key == "*" else (self.key,)
         sources = SOURCES if self.source == "*" else (self.source,)
-        return [Facts(**self._stated(), key_holder=key, source=source) for key in keys for source in sources]
+        return [Facts(**{**self._stated(), "key_holder": key, "source": source}) for key in keys for source in sources]
 
     def _stated(self) -> dict[str, Any]:
         stated: dict[str, Any] = {"status": None if self.status == "-" else int(self.status)}

@@ -110,10 +110,14 @@ def as_count(value: Any, name: str, problems: Problems) -> int | None:
     """A whole number from 0 to MAX_COUNT, or None and a problem: 12.0 is a count; "12", True, -3, 1.5, NaN are not."""
     if type(value) is int and 0 <= value <= MAX_COUNT:
         return value
-    if isinstance(value, float | Decimal) and isfinite(value) and 0 <= value <= MAX_COUNT and value % 1 == 0:
+    if isinstance(value, float | Decimal) and _is_finite(value) and 0 <= value <= MAX_COUNT and value % 1 == 0:
         return int(value)
     problems.append(f"{name} is {_shown(value)}, not a count from 0 to {MAX_COUNT}")
     return None
+
+
+def _is_finite(value: float | Decimal) -> bool:
+    return value.is_finite() if isinstance(value, Decimal) else isfinite(value)
 
 
 def _shown(value: object) -> str:

@@ -206,7 +206,7 @@ USAGE_PATHS: dict[str, Shape] = {
     "azure": _CHAT,
     "mistral": _CHAT,
     "groq": _CHAT._replace(places=("usage", "x_groq.usage")),
-    "deepseek": _CHAT._replace(checks=_DEEPSEEK_SPLIT),
+    "deepseek": _CHAT._replace(checks=_DEEPSEEK_SPLIT, otherwise=None),
     "xai": Shape(_CHAT_IN + _REASONING_BESIDE + _XAI_TOOLS, _BESIDE_TOTALS, otherwise="xai.inside"),
     "xai.inside": Shape(_CHAT_IN + _CHAT_OUT + _XAI_TOOLS, _CHAT_TOTALS),
     "xai.responses": Shape(_RESPONSES + _XAI_TOOLS, _RESPONSES_TOTALS),
