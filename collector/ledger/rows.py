@@ -68,20 +68,20 @@ class Charged(NamedTuple):
 class Ids(NamedTuple):
     """The ids of the names of some calls, one mapping for each of KINDS."""
 
-    source: Mapping[str | None, int]
-    operation: Mapping[str | None, int]
-    model: Mapping[str | None, int]
-    served_model: Mapping[str | None, int]
-    provider: Mapping[str | None, int]
-    app: Mapping[str | None, int]
-    key: Mapping[str | None, int]
-    user: Mapping[str | None, int]
-    session: Mapping[str | None, int]
-    error_type: Mapping[str | None, int]
-    finish_reason: Mapping[str | None, int]
-    service_tier: Mapping[str | None, int]
-    tags: Mapping[str | None, int]
-    reason: Mapping[str | None, int]
+    source: Mapping[Any, int]
+    operation: Mapping[Any, int]
+    model: Mapping[Any, int]
+    served_model: Mapping[Any, int]
+    provider: Mapping[Any, int]
+    app: Mapping[Any, int]
+    key: Mapping[Any, int]
+    user: Mapping[Any, int]
+    session: Mapping[Any, int]
+    error_type: Mapping[Any, int]
+    finish_reason: Mapping[Any, int]
+    service_tier: Mapping[Any, int]
+    tags: Mapping[Any, int]
+    reason: Mapping[Any, int]
 
 
 def storable(call: Call) -> Call:

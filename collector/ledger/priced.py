@@ -1,0 +1,102 @@
+"""Prices as the ledger keeps them: every price set that was used, once, and what a call's row says of money."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from collector.core.calls import Call
+from collector.core.errors import InputError
+from collector.core.prices import PriceBook, PriceSet, charge
+from collector.ledger.merge import states_cost
+from collector.ledger.schema import price_sets
+
+
+class Billed(msgspec.Struct, frozen=True):
+    """What a call costs: for which meters, by which set or for which reason not, and whether it came so."""
+
+    meters: Mapping[str, int]
+    cost: int | None
+    price_set: PriceSet | None
+    reason: str | None
+    is_stated: bool = False
+
+
+class PriceSets:
+    """Ids of the price sets in the ledger, kept in memory; what a rolled-back transaction added is forgotten."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._added: list[str] = []
+
+    def store(self, connection: Connection, used: Iterable[PriceSet]) -> Mapping[str, int]:
+        """The ids of price sets, by digest; a set that the ledger does not hold is copied into it."""
+        missing = {each.id: each for each in used if each.id not in self._ids}
+        if missing:
+            self._remember(_known(connection, missing))
+            new = {digest: each for digest, each in missing.items() if digest not in self._ids}
+            rows = [{"digest": digest, "body": body_of(each)} for digest, each in sorted(new.items())]
+            if rows:
+                connection.execute(sa.insert(price_sets), rows)
+                self._remember(_known(connection, new))
+        return self._ids
+
+    def committed(self) -> None:
+        self._added.clear()
+
+    def rolled_back(self) -> None:
+        for digest in self._added:
+            self._ids.pop(digest, None)
+        self._added.clear()
+
+    def _remember(self, ids: Mapping[str, int]) -> None:
+        self._ids.update(ids)
+        self._added += ids
+
+
+def bill(call: Call, book: PriceBook) -> Billed:
+    """What a call costs: as it says itself where it was priced before, else by the book.
+
+    A call has a cost by a set, or a reason, or neither when a failed call reports no usage and costs 0.
+    Raises InputError for a stated price set that cannot be read.
+    """
+    if states_cost(call):
+        is_priced = call.cost is not None
+        stated = _stated_set(call) if is_priced else None
+        reason = None if is_priced else call.unpriced_reason or "its source gave it no cost"
+        return Billed(call.meters, call.cost, stated, reason, is_stated=True)
+    charged = charge(call, book)
+    price_set = charged.price_set if charged.cost is not None else None
+    return Billed(charged.meters, charged.cost, price_set, charged.unpriced_reason)
+
+
+def price_bodies(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+    """The canonical JSON of price sets, by id."""
+    query = sa.select(price_sets.c.id, price_sets.c.body).where(price_sets.c.id.in_(list(ids)))
+    return {row.id: row.body for row in connection.execute(query)}
+
+
+def body_of(price_set: PriceSet) -> str:
+    """The canonical JSON of a set."""
+    return json.dumps(price_set.to_plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def set_of(body: str) -> PriceSet:
+    """The set of its canonical JSON."""
+    return PriceSet.from_plain(json.loads(body))
+
+
+def _stated_set(call: Call) -> PriceSet | None:
+    if call.price is None:
+        return None
+    try:
+        return PriceSet.from_plain(call.price)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the price that the call came with cannot be read: {error}") from None
+
+
+def _known(connection: Connection, digests: Iterable[str]) -> dict[str, int]:
+    query = sa.select(price_sets.c.digest, price_sets.c.id).where(price_sets.c.digest.in_(list(digests)))
+    return {row.digest: row.id for row in connection.execute(query)}
