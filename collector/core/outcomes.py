@@ -82,7 +82,12 @@ class Case(NamedTuple):
         )
 
 
-QUOTA_ERRORS = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "payment_required"})
+# A 429 that waiting does not mend: OpenAI's type and its codes (help.openai.com, usage and spend limits), older names.
+QUOTA_ERRORS = frozenset(
+    {"insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded"}
+    | {"project_spend_limit_exceeded", "organization_usage_limit_exceeded"}
+    | {"billing_hard_limit_reached", "billing_not_active", "payment_required"}
+)
 # A 403 for what was asked or from where, not for lack of permission (OpenRouter's error types, OpenAI's region error).
 CONTENT_ERRORS = frozenset(
     {"content_policy_violation", "content_filter", "refusal", "moderation", "guardrail", "invalid_prompt"}

@@ -15,7 +15,9 @@ from collector.core.usage import (
     find_usage,
     merge_stream_usage,
     read_usage,
+    shape_for,
 )
+from collector.core.usage.shapes import OWN_SHAPES
 from tests.real_usages import CASES
 
 HUGE = 10**5000
@@ -59,6 +61,14 @@ def test_a_usage_object_says_what_the_case_says(case: Golden) -> None:
 
 def test_every_shape_has_a_case() -> None:
     assert set(USAGE_PATHS) - {case.shape for case in GOLDEN} == {"xai.inside"}  # xai's other reading
+
+
+def test_a_provider_reads_as_its_kind_or_its_name_says() -> None:
+    assert shape_for("openai.chat", "openrouter", "my-router") == "openrouter"
+    assert shape_for("openai.chat", "openai", "xAI") == "xai"
+    assert shape_for("openai.responses", "openai", "deepseek") == "openai.responses"
+    assert shape_for("anthropic", "openrouter", None) == "anthropic"
+    assert {shape for _, shape in OWN_SHAPES} | set(OWN_SHAPES.values()) <= set(USAGE_PATHS)
 
 
 def test_no_meter_stated_is_quality_none() -> None:

@@ -12,7 +12,7 @@ from collector.core.usage.reader import (
     merge_stream_usage,
     read_usage,
 )
-from collector.core.usage.shapes import USAGE_PATHS, Shape
+from collector.core.usage.shapes import USAGE_PATHS, Shape, shape_for
 
 __all__ = [
     "USAGE_PATHS",
@@ -23,4 +23,5 @@ __all__ = [
     "find_usage",
     "merge_stream_usage",
     "read_usage",
+    "shape_for",
 ]

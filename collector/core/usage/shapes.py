@@ -232,3 +232,26 @@ USAGE_PATHS: dict[str, Shape] = {
     ),
     "cohere": Shape(_COHERE, places=("usage", "delta.usage", "meta", "delta.meta")),
 }
+
+# Providers whose answers to an OpenAI-shaped operation state usage in a way of their own: (kind or name, shape).
+OWN_SHAPES: dict[tuple[str, str], str] = {
+    ("deepseek", "openai.chat"): "deepseek",
+    ("gemini", "openai.chat"): "gemini.openai",
+    ("google", "openai.chat"): "gemini.openai",
+    ("groq", "openai.chat"): "groq",
+    ("openrouter", "openai.chat"): "openrouter",
+    ("openrouter", "openai.responses"): "openrouter.responses",
+    ("x-ai", "openai.chat"): "xai",
+    ("x-ai", "openai.responses"): "xai.responses",
+    ("xai", "openai.chat"): "xai",
+    ("xai", "openai.responses"): "xai.responses",
+}
+
+
+def shape_for(shape: str, *names: str | None) -> str:
+    """The shape of an operation's usage at one provider, by what it is called: its kind first, then its name.
+
+    `shape_for("openai.chat", "openai", "xai")` is "xai"; a provider without a way of its own keeps the operation's.
+    """
+    keys = ((name.lower(), shape) for name in names if name)
+    return next((OWN_SHAPES[key] for key in keys if key in OWN_SHAPES), shape)

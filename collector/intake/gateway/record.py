@@ -4,7 +4,7 @@ import msgspec
 
 from collector.core.calls import Attempt, Call, Quality, clip
 from collector.core.outcomes import Facts, Outcome, decide, normal_finish_reason
-from collector.core.usage import USAGE_PATHS, Reading, read_usage
+from collector.core.usage import Reading, read_usage, shape_for
 from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.asked import Asked
 from collector.intake.gateway.identity import App
@@ -95,8 +95,8 @@ def closed(
 
 
 def shape_of(route: Route, operation: Operation) -> str:
-    """The usage shape of an upstream: that of its kind where it has one of its own."""
-    return route.kind if route.kind in USAGE_PATHS else operation.usage_shape
+    """The usage shape of an upstream: that of its kind or its name where it has one of its own."""
+    return shape_for(operation.usage_shape, route.kind, route.provider)
 
 
 def _meters(call: Call, reading: Reading, seen: Seen) -> dict[str, int]:
