@@ -31,9 +31,10 @@ class Unpriced(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """One place that prices come from. `name` is what users see."""
+    """One place that prices come from. `name` is what users see; `is_long`: too many entries to show unasked."""
 
     name: str
+    is_long: bool
 
     def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
         """All sets of a model at the first of the providers that has any; None among them: sold by anybody."""
@@ -47,9 +48,19 @@ class Source(Protocol):
         """Read now what would otherwise be read when it is first asked for."""
         ...
 
+    def every(self) -> Iterable[PriceSet]:
+        """All sets of this source."""
+        ...
+
+    def everywhere(self, model: str) -> Iterable[PriceSet]:
+        """All sets of a model, at whatever provider."""
+        ...
+
 
 class Files:
     """A source whose sets are all at hand."""
+
+    is_long = False
 
     def __init__(self, name: str, sets: Iterable[PriceSet], names: Names) -> None:
         self.name = name
@@ -68,6 +79,13 @@ class Files:
 
     def prepare(self) -> None:
         """Nothing: all sets are at hand."""
+
+    def every(self) -> Iterable[PriceSet]:
+        return (s for found in self._sets.values() for s in found)
+
+    def everywhere(self, model: str) -> Iterable[PriceSet]:
+        model_id = self._names.model(model)
+        return (s for s in self.every() if self._names.model(s.model) == model_id)
 
 
 class _Choice(NamedTuple):
@@ -181,7 +199,7 @@ class PriceBook:
         """Sets that may apply, best group first: name before source before key."""
         groups: list[list[PriceSet]] = []
         for name, source in self._lookups(model, served, provider):
-            sold = [s for s in source.sets(name, self._providers(provider)) if s.tier == tier]
+            sold = [s for s in source.sets(name, self.providers(provider)) if s.tier == tier]
             groups += [[s for s in sold if s.key == wanted] for wanted in dict.fromkeys((key, None))]
         return [self._by_own_image_rule(group, model, provider) for group in groups if group]
 
@@ -197,7 +215,8 @@ class PriceBook:
         rule = self._image_rules.get(((provider or "").lower(), (model or "").lower()))
         return [s if rule in (None, s.images) else msgspec.structs.replace(s, images=rule) for s in group]
 
-    def _providers(self, provider: str | None) -> list[str | None]:
+    def providers(self, provider: str | None) -> list[str | None]:
+        """Under which provider names to look a price up, in order; None: sold by anybody."""
         if not provider:
             return [None]
         return [*dict.fromkeys((provider.strip().lower(), self.names.provider(provider))), None]
@@ -207,7 +226,7 @@ class PriceBook:
             return Unpriced("no model is stated")
         if normal_tier(tier) and self._groups(model, served, provider, None, None):
             return Unpriced(f"no price for service tier {tier} of {_named(model, provider)}")
-        at = self._providers(provider)
+        at = self.providers(provider)
         remarks = (source.remark(name, at) for name, source in self._lookups(model, served, provider))
         remark = next(filter(None, remarks), None)
         return Unpriced(f"no price for {_named(model, provider)}" + (f": {remark}" if remark else ""))

@@ -45,6 +45,7 @@ class GenaiPrices:
     """The package as a source of the price book. Only the providers that are asked for are kept decoded."""
 
     name = PACKAGE
+    is_long = True
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -74,12 +75,20 @@ class GenaiPrices:
                 return f"sold by {found[1].unmeasured or 'no stated price'}"
         return None
 
-    def models(self) -> Iterator[tuple[str, str]]:
-        """Every (provider, model) of the list."""
+    def every(self) -> Iterator[PriceSet]:
+        """All sets of the list."""
+        for at in self._all():
+            for model in at.models:
+                yield from () if model.unmeasured else _price_sets(at, model)
+
+    def everywhere(self, model: str) -> Iterator[PriceSet]:
+        """All sets of a model, at whatever provider of the list."""
+        for at in self._all():
+            yield from self.sets(model, [at.id])
+
+    def _all(self) -> Iterator[ListedProvider]:
         self.prepare()
-        for provider_id in self._raw or ():
-            at = self._provider(provider_id)
-            yield from ((provider_id, model.id) for model in (at.models if at else ()))
+        return (at for provider_id in self._raw or () if (at := self._provider(provider_id)))
 
     def _provider(self, provider_id: str | None) -> ListedProvider | None:
         if not provider_id:

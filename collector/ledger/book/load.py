@@ -19,14 +19,14 @@ OWN_FILE = "prices.toml"
 PULLED, SHIPPED = "pulled", "data/prices"
 
 
-def load_book(settings: Settings, pulled: Sequence[PriceSet] = ()) -> PriceBook:
-    """The price book of these settings.
+def load_book(settings: Settings, pulled: Sequence[PriceSet] = (), own: Sequence[PriceSet] | None = None) -> PriceBook:
+    """The price book of these settings; `own` stands in for the entries of DIR/prices.toml.
 
     genai-prices is read when a model is first asked for that no earlier source knows; a process that must not wait
     then calls `prepare` first. Raises PriceError naming the file and the entries that are wrong.
     """
     names = names_of(settings)
-    own_entries, shipped = own_sets(settings), shipped_sets()
+    own_entries, shipped = own_sets(settings) if own is None else own, shipped_sets()
     refuse(settings.data_dir / OWN_FILE, problems(own_entries, names, shipped))
     refuse(SHIPPED, problems(shipped, names))
     sources: list[Source] = [

@@ -1,0 +1,111 @@
+"""`callmeter prices`."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from collector.cli.context import pass_settings
+from collector.core.errors import InputError, PriceError, UsageError
+from collector.core.prices.checks import describe
+from collector.core.prices.entries import instant_of
+from collector.ledger.book.files import read_prices
+from collector.ledger.book.genai import GenaiPrices
+from collector.ledger.book.load import OWN_FILE, load_book, names_of
+from collector.ledger.book.own import add_entries
+from collector.ledger.book.report import Found, card, check_book, differences, is_in_force, one_line, sold
+from collector.settings import Settings
+
+EPILOG = """\b
+Examples:
+  callmeter prices show openai/gpt-4-turbo
+  callmeter prices show claude-sonnet-4-5 --provider anthropic --at 2026-10-01
+  callmeter prices add contract.toml"""
+_HEADINGS = ("MODEL", "PROVIDER", "WHEN", "INPUT/M", "OUTPUT/M", "SOURCE")
+
+
+@click.group(epilog=EPILOG)
+def prices() -> None:
+    """List, show and check prices: DIR/prices.toml, those that are shipped, and the list of genai-prices."""
+
+
+@prices.command("list", epilog="\b\nExample:\n  callmeter prices list --all --model gpt-4o")
+@click.option("--model", metavar="TEXT", default="", help="Only models whose name holds this text.")
+@click.option("--all", "every", is_flag=True, help="The models of the genai-prices list too.")
+@pass_settings
+def list_command(settings: Settings, model: str, every: bool) -> None:
+    """One line for each price set, USD per million tokens."""
+    book = load_book(settings)
+    sources = book.sources if every else [s for s in book.sources if not s.is_long]
+    found = [Found(source.name, s) for source in sources for s in source.every() if model.lower() in s.model.lower()]
+    _table([_HEADINGS, *(one_line(f) for f in found)])
+
+
+@prices.command(epilog="\b\nExample:\n  callmeter prices show openai/gpt-4-turbo --provider openai --at 2026-10-01")
+@click.argument("model")
+@click.option("--provider", metavar="P", help="Only what it costs there.")
+@click.option("--at", metavar="D", help="Only what is in force then: 2026-10-01 or 2026-10-01T12:00:00Z.")
+@pass_settings
+def show(settings: Settings, model: str, provider: str | None, at: str | None) -> None:
+    """What a model costs: its price sets, those charged first on top, each with unit prices, rules, source and age."""
+    book, today, at_us = load_book(settings), datetime.now(UTC).date(), _instant(at)
+    found = sold(book, model, provider)
+    if at_us is not None:
+        found = [f for f in found if is_in_force(f.price_set, at_us)]
+    if not found:
+        where = f" at {provider}" if provider else ""
+        raise InputError(f"no price for {model}{where}: add a [[prices]] entry to {settings.data_dir / OWN_FILE}")
+    for one in found:
+        click.echo("\n".join(card(one.price_set, one.source, today)))
+
+
+@prices.command(epilog="\b\nExample:\n  callmeter prices check && callmeter up")
+@pass_settings
+def check(settings: Settings) -> None:
+    """Look for entries that overlap, leave a gap or are absurd beside their neighbours; 1 when there are any."""
+    verdict = check_book(settings, GenaiPrices(names_of(settings)), datetime.now(UTC).date())
+    for notice in verdict.notices:
+        click.echo(f"notice: {notice}")
+    for problem in verdict.wrong:
+        click.echo(f"wrong: {problem}")
+    click.echo(f"{verdict.entries} entries checked, {len(verdict.wrong)} wrong")
+    sys.exit(1 if verdict.wrong else 0)
+
+
+@prices.command(epilog="\b\nExample:\n  callmeter prices diff contract.toml")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@pass_settings
+def diff(settings: Settings, file: Path | None) -> None:
+    """How the entries of FILE (default: DIR/prices.toml) differ from what the book says without them."""
+    path = file or settings.data_dir / OWN_FILE
+    sets = read_prices(path, str(path))
+    book = load_book(settings, own=() if file is None else None)
+    for line in differences(sets, book, int(datetime.now(UTC).timestamp()) * 1_000_000):
+        click.echo(line)
+    click.echo(f"{len(sets)} entries compared")
+
+
+@prices.command(epilog="\b\nExample:\n  callmeter prices add contract.toml")
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_settings
+def add(settings: Settings, file: Path) -> None:
+    """Add the [[prices]] entries of FILE to DIR/prices.toml. Calls that were priced before keep their price."""
+    target = settings.data_dir / OWN_FILE
+    new = add_entries(settings, file, target)
+    for price_set in new:
+        click.echo(describe(price_set))
+    click.echo(f"{len(new)} entries added to {target}")
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return instant_of(text, "--at")
+    except PriceError as error:
+        raise UsageError(str(error)) from None
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
