@@ -80,11 +80,15 @@ def find_usage(shape: str, body: object) -> dict[str, Any] | None:
 
 
 def find_service_tier(shape: str, body: object) -> str | None:
-    """The tier that was served, in lower case, as a usage object or the answer around it states it."""
+    """The tier that was served, in lower case, as a usage object or the answer around it states it.
+
+    Of several statements (Anthropic's speed and service tier) the first that is not the standard one.
+    """
     if not isinstance(body, Mapping):
         return None
-    found = (value_at(body, path) for path in _compiled(shape).shape.tier)
-    return next((clip(tier.lower()) for tier in found if isinstance(tier, str) and tier), None)
+    found = [value_at(body, path) for path in _compiled(shape).shape.tier]
+    tiers = [tier for text in found if isinstance(text, str) and (tier := clip(text.lower()))]
+    return next((tier for tier in tiers if tier != "standard"), tiers[0] if tiers else None)
 
 
 def merge_stream_usage(shape: str, earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -215,6 +215,7 @@ USAGE_PATHS: dict[str, Shape] = {
     "anthropic": Shape(
         _ANTHROPIC,
         checks=_CACHE_SPLIT,
+        tier=("speed", "service_tier"),  # fast mode has prices of its own
         apart=("iterations[type=advisor_message].input_tokens + iterations[type=advisor_message].output_tokens",),
         places=("usage", "message.usage"),
         in_pieces=True,
