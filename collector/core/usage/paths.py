@@ -81,6 +81,8 @@ def _compile_list_leaf(steps: list[str], leaf: str, term: str) -> Count:
         parents: list[Mapping[str, Any]] = [usage]
         for children in readers:
             parents = [child for parent in parents for child in children(parent)]
+            if not parents:
+                return None
         values = [value for parent in parents if (value := parent.get(leaf)) is not None]
         counts = [count for value in values if (count := as_count(value, term, problems)) is not None]
         return as_count(sum(counts), term, problems) if counts else None
