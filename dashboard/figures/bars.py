@@ -15,28 +15,34 @@ from dashboard.texts import for_plotly
 from dashboard.theme import COLOR, SERIES
 
 # A texture beside each colour, so that no series is known by its colour alone.
+LONGEST_NAME = 28
 TEXTURES = ("", "/", "", ".", "\\", "x")
 
 
 def stacked(
-    frame: pd.DataFrame, axis: Axis, names: Sequence[str], colors: Mapping[str, str] | None = None, **look: Any
+    frame: pd.DataFrame,
+    axis: Axis,
+    names: Sequence[str],
+    colors: Mapping[str, str] | None = None,
+    extra: int = 0,
+    **look: Any,
 ) -> go.Figure:
     """Bars of a long frame (label, series, value, text), stacked in the order of `names`.
 
-    The bucket that is still running is drawn lighter. `colors` by name replace the palette's; `look` goes to `figure`.
+    The bucket that is still running is drawn lighter. `colors` by name replace the palette's; `look` goes to `figure`,
+    and `extra` is how many more series will be added.
     """
-    fig = figure(axis, **look)
+    fig = figure(axis, len(names) + extra, **look)
     for n, name in enumerate(names):
         rows = frame[frame["series"] == name]
         fig.add_bar(
-            name=for_plotly(name, 40),
+            name=for_plotly(name, LONGEST_NAME),
             x=list(rows["label"]),
             y=list(rows["value"]),
             customdata=list(rows["text"]),
             hovertemplate="%{customdata}",
             marker=_marker(n, (colors or {}).get(name) or _color(n, name), list(rows["label"]), axis.partial),
         )
-    fig.update_layout(showlegend=len(names) > 1)
     return fig
 
 
@@ -52,7 +58,7 @@ OUTCOME_COLORS = {
 
 def trouble(frame: pd.DataFrame, axis: Axis, names: Sequence[str]) -> go.Figure:
     """Bars of the calls that did not end ok."""
-    fig = stacked(frame, axis, names, OUTCOME_COLORS, height=230)
+    fig = stacked(frame, axis, names, OUTCOME_COLORS, plot_px=150)
     fig.update_layout(showlegend=True)
     return fig
 
@@ -68,7 +74,6 @@ def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name:
         mode="markers",
         marker={"symbol": "diamond", "size": 6, "color": COLOR["degraded"]},
         cliponaxis=False,
-        showlegend=True,
     )
 
 

@@ -9,24 +9,32 @@ from dashboard.theme import COLOR
 
 # Plotly's own buttons and its external logo are left out; TeX in names is not read.
 CONFIG: dict[str, Any] = {"displayModeBar": False, "displaylogo": False, "typesetMath": False, "scrollZoom": False}
-LEGEND_BELOW_PX = 34
+PLOT_PX = 215
+_TOP_PX, _TICKS_PX, _LEGEND_ROW_PX = 8, 34, 20
 
 
-def figure(axis: Axis, height: int = 300, prefix: str = "") -> go.Figure:
-    """An empty figure over the time axis; `prefix` stands before the numbers of the other axis."""
+def figure(axis: Axis, series: int, plot_px: int = PLOT_PX, prefix: str = "") -> go.Figure:
+    """An empty figure over the time axis, with room for the legend of `series` series in two columns.
+
+    `prefix` stands before the numbers of the other axis.
+    """
+    below = _TICKS_PX + _LEGEND_ROW_PX * (-(-series // 2) if series > 1 else 0)
     fig = go.Figure()
     fig.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        height=_TOP_PX + plot_px + below,
+        margin={"l": 8, "r": 8, "t": _TOP_PX, "b": below},
         barmode="stack",
         bargap=0.18,
         hovermode="x unified",
         dragmode=False,
+        showlegend=series > 1,
         legend={
             "orientation": "h",
-            "y": -LEGEND_BELOW_PX / (height - 60),
+            "y": -_TICKS_PX / plot_px,
             "yanchor": "top",
             "x": 0,
+            "entrywidthmode": "fraction",
+            "entrywidth": 0.49,
             "traceorder": "normal",
             "itemclick": False,
             "itemdoubleclick": False,
@@ -37,6 +45,7 @@ def figure(axis: Axis, height: int = 300, prefix: str = "") -> go.Figure:
             "fixedrange": True,
             "tickprefix": prefix,
             "exponentformat": "B",
+            "separatethousands": True,
             "nticks": 5,
             "ticks": "",
         },

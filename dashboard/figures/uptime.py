@@ -75,7 +75,7 @@ _LINES = ((WITH, COLOR["third"], "solid"), (WITHOUT, COLOR["fourth"], "dot"))
 
 def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
     """Uptime with and without routing in percent; a bucket without enough calls is a gap."""
-    fig = figure(axis, height=260)
+    fig = figure(axis, len(_LINES), plot_px=180)
     for name, color, dash in _LINES:
         rows = frame[frame["series"] == name]
         fig.add_scatter(
@@ -90,7 +90,6 @@ def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
             connectgaps=False,
         )
     fig.update_yaxes(ticksuffix="%", rangemode="normal", range=_range(frame["value"]))
-    fig.update_layout(showlegend=True)
     for percent in THRESHOLDS:
         fig.add_hline(y=percent, line={"color": COLOR["rest"], "width": 1, "dash": "dash"}, opacity=0.5)
     return fig

@@ -47,6 +47,17 @@ def unpriced_notes(rows: Sequence[Any], axis: Axis) -> tuple[list[str], list[str
     return [label for label, _ in found], [texts.count(count, "call") for _, count in found]
 
 
+def unpriced_table(rows: Sequence[Any]) -> pd.DataFrame:
+    """What has no price, by reason, most calls first; rows of `unpriced_per_day`."""
+    sums: dict[str, list[int]] = {}
+    for row in rows:
+        line = sums.setdefault(row.label or row.group, [0, 0, 0])
+        for n, amount in enumerate((row.calls, row.tokens_in, row.tokens_out)):
+            line[n] += amount
+    lines = [[reason, *line] for reason, line in sorted(sums.items(), key=lambda item: (-item[1][0], item[0]))]
+    return pd.DataFrame(lines, columns=["Reason", "Calls", "Input tokens", "Output tokens"])
+
+
 def spend_table(rows: Sequence[Any], axis: Axis, dimension: str) -> pd.DataFrame:
     """The table behind the spend chart: newest first, exact decimals, empty where nothing had a price."""
     names = names_of(rows, dimension) if dimension else {}

@@ -100,7 +100,7 @@ def providers_say(by_provider: Tallies, axis: Axis) -> str:
     """The sentence above the strips: how many were down, and what is left to the table."""
     down = sum(any(tally.uptime.status() == Status.DOWN for tally in each.values()) for each in by_provider.values())
     total = texts.count(len(by_provider), "provider")
-    words = f"{down} of {total} down {axis.at_least_once}" if down else f"None of {total} down"
+    words = f"{down} of {total} down {axis.at_least_once}" if down else "No provider was down"
     hidden = len(by_provider) - MOST_STRIPS
     return f"{words}; {hidden} more are in the table" if hidden > 0 else words
 
@@ -132,6 +132,8 @@ def router_says(by_bucket: Mapping[int, Routed]) -> str:
     """The sentence above the lines: how many calls fallback saved."""
     sums = routed_whole(by_bucket)
     rescued = sums.last.ok - sums.first.ok
+    if rescued <= 0:
+        return f"No call of {sums.last.attempts:,} was rescued by falling back to another provider"
     return f"Falling back to another provider rescued {texts.count(rescued, 'call')} of {sums.last.attempts:,}"
 
 

@@ -9,6 +9,7 @@ from collector.core.uptime import Uptime
 from dashboard import texts
 from dashboard.frames import uptime
 from dashboard.frames.usage import Totals
+from dashboard.views import parts
 
 CARD_PX = 150
 FEWEST_BARS = 5
@@ -30,13 +31,13 @@ def show(cards: list[Card], since: str) -> None:
     """Cards in a grid that takes as many columns as fit; `since` says what a change is against."""
     with st.grid(len(cards), min_column_width=CARD_PX, key="cards"):
         for card in cards:
-            st.metric(card.label, card.value, card.change, **_look(card, since))
+            st.metric(card.label, parts.words(card.value), card.change, **_look(card, since))
 
 
 def _look(card: Card, since: str) -> dict[str, Any]:
     has_line = card.line is not None and len(card.line) >= FEWEST_BARS and any(card.line)
     return {
-        "help": card.exact,
+        "help": parts.words(card.exact),
         "border": True,
         "height": "stretch",
         "delta_color": "off",
@@ -97,8 +98,12 @@ def unpriced_card(sums: Totals) -> Card:
 def uptime_card(last: Uptime, first: Uptime) -> Card:
     """The router's uptime with and without routing."""
     exact = f"With routing {_base(last)}. Had the first provider been the only one, {_base(first)}."
-    without = f"{uptime.headline(first)} without routing"
-    return Card("Uptime", uptime.headline(last), exact, change=without if first.attempts else None, is_change=False)
+    value = uptime.headline(last)
+    if value == texts.NO_DATA:
+        note = f"{last.ok} of {last.attempts} ok" if last.attempts else None
+    else:
+        note = f"{uptime.headline(first)} without routing"
+    return Card("Uptime", value, exact, change=note, is_change=False)
 
 
 def _base(it: Uptime) -> str:

@@ -1,6 +1,7 @@
 """The sections of Overview, top down."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import streamlit as st
 
 from collector.core.periods import Period, previous
 from collector.core.selection import DIMENSIONS, Selection
-from dashboard import cached, routes
+from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.figures import uptime as uptime_figures
@@ -41,18 +42,21 @@ def show(its: scope.Scope, now_us: int) -> None:
     _toolbar(selection)
     left, right = st.columns(2, gap="medium")
     series = usage.series_of(answer["tokens"].rows, selection.group)
-    with left, st.container(border=True):
+    with left, st.container(border=True, height="stretch"):
         _tokens(answer["tokens"].rows, axis, selection.group, series)
-    with right, st.container(border=True):
+    with right, st.container(border=True, height="stretch"):
         _spend(answer["spend"].rows, axis, selection.group, series)
     left, right = st.columns(2, gap="medium")
-    with left, st.container(border=True):
+    with left, st.container(border=True, height="stretch"):
         _providers(answer["providers"], period, now_us)
     with right:
         with st.container(border=True):
             _router(answer["router"], period, now_us)
         with st.container(border=True):
             _trouble(answer["outcomes"].rows, axis)
+    if answer["unpriced"].rows:
+        with st.container(border=True):
+            _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml")
 
 
 def _group() -> str:
@@ -125,11 +129,20 @@ def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> 
 
 def _spend(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:
     frame = spend.spend(rows, axis, group, series)
-    figure = bars.stacked(frame, axis, series or (spend.SPEND,), prefix="$")
     labels, notes = spend.unpriced_notes(rows, axis)
+    figure = bars.stacked(frame, axis, series or (spend.SPEND,), extra=1 if labels else 0, prefix="$")
     if labels:
         bars.add_marks(figure, labels, notes, "Calls without a price")
     parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend")
+
+
+def _unpriced(rows: list[Any], prices: Path) -> None:
+    table = spend.unpriced_table(rows)
+    calls, tokens = int(table["Calls"].sum()), int(table[["Input tokens", "Output tokens"]].sum().sum())
+    says = f"{texts.count(calls, 'call')} with {texts.count(tokens, 'token')} are not part of spend"
+    parts.heading("Calls without a price", says)
+    st.dataframe(table, hide_index=True, key="rows_unpriced", alt="Calls without a price, by reason")
+    st.text(f"Prices of your own go into {prices}; `callmeter prices check` reads them.")
 
 
 def _trouble(rows: list[Any], axis: axes.Axis) -> None:
@@ -144,7 +157,7 @@ def _trouble(rows: list[Any], axis: axes.Axis) -> None:
 def _providers(answer: Answer, period: Period, now_us: int) -> None:
     title = "Provider uptime"
     if answer.refusal or not answer.rows:
-        parts.heading(title, answer.refusal or "No attempts at a provider in this period.")
+        parts.absent(title, answer.refusal or "No attempts at a provider in this period.")
         return
     axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
     by_provider = uptime.tallies(answer.rows)
@@ -157,7 +170,7 @@ def _providers(answer: Answer, period: Period, now_us: int) -> None:
 def _router(answer: Answer, period: Period, now_us: int) -> None:
     title = "Uptime with and without routing"
     if answer.refusal or not answer.rows:
-        parts.heading(title, answer.refusal or "No calls with an attempt in this period.")
+        parts.absent(title, answer.refusal or "No calls with an attempt in this period.")
         return
     axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
     by_bucket = uptime.routed(answer.rows)

@@ -19,7 +19,19 @@ def heading(title: str, says: str) -> None:
     """A section's title and, below it, what it says. Both are our own words, with no text from outside."""
     with st.container(gap=None):
         st.subheader(title, anchor=False)
-        st.caption(says)
+        st.caption(words(says))
+
+
+def absent(title: str, sentence: str) -> None:
+    """A section that has nothing to show here, and the sentence that says why."""
+    with st.container(gap=None):
+        st.subheader(title, anchor=False)
+        st.text(sentence)
+
+
+def words(says: str) -> str:
+    """Our own words as Markdown: two amounts in dollars are no formula."""
+    return says.replace("$", "\\$")
 
 
 def nothing(title: str, sentence: str, command: str = "") -> None:
