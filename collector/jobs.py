@@ -19,7 +19,7 @@ from collector.ledger.book import load_book
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger, writing
 from collector.ledger.ingest import drain
-from collector.ledger.rollups import rebuild
+from collector.ledger.rollups import declare
 from collector.ledger.schema import job_runs, names
 from collector.locks import hold
 from collector.settings import Settings
@@ -62,11 +62,6 @@ class JobTimeout(CallmeterError):
     """A job did not end within its time limit."""
 
 
-def zones(settings: Settings) -> set[str]:
-    """The declared zones, whose day cells are kept."""
-    return {"UTC", settings.zone}
-
-
 def _drain(work: Work) -> int:
     """Stores what is journalled. While another process drains there is nothing left to do here."""
     book, settings = load_book(work.settings), work.settings
@@ -74,7 +69,7 @@ def _drain(work: Work) -> int:
     while True:
         try:
             done = drain(
-                work.engine, settings.journal_dir, book, settings.limits, now_us=work.now_us, zones=zones(settings)
+                work.engine, settings.journal_dir, book, settings.limits, now_us=work.now_us, zones=settings.zones
             )
             return int(done.stored + done.merged)
         except LockHeld:
@@ -93,17 +88,17 @@ def _check(work: Work) -> int:
 def _has_new_zone(work: Work) -> bool:
     with work.engine.connect() as connection:
         kept = set(connection.scalars(select(names.c.name).where(names.c.kind == "zone")))
-    return not zones(work.settings) <= kept
+    return not work.settings.zones <= kept
 
 
-def _rebuild(work: Work) -> int:
-    rebuild(work.engine, zones(work.settings))
-    return 0
+def _declare(work: Work) -> int:
+    with writing(work.engine).begin() as connection:
+        return len(declare(connection, work.settings.zones))
 
 
 JOBS = (
+    Job("zone", 0, "make the day cells of a newly set time zone", HOUR_S, _declare, _has_new_zone),
     Job("drain", MINUTE_S, "store what gateways and others have journalled", 10 * MINUTE_S, _drain),
-    Job("rebuild", 0, "make the day cells of a newly set time zone", HOUR_S, _rebuild, _has_new_zone),
     Job("check", DAY_S, "prove that the cells equal the sums of the calls", HOUR_S, _check),
 )
 

@@ -120,6 +120,11 @@ class Settings(Choices, frozen=True, kw_only=True):
     origins: dict[str, str] = {}  # setting -> where it came from; absent: default
 
     @property
+    def zones(self) -> frozenset[str]:
+        """The declared zones, whose day cells are kept."""
+        return frozenset(("UTC", self.zone))
+
+    @property
     def journal_dir(self) -> Path:
         return self.data_dir / "journal"
 

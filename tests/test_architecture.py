@@ -15,12 +15,14 @@ ROOMS = ("core", "settings", "ledger", "intake", "finance", "jobs", "demo", "cli
 ROOM_OF_MODULE = {
     "toml_file": "settings",
     "resources": "settings",
+    "clock": "settings",
     "locks": "settings",
     "parent": "settings",
     "signals": "settings",
     "supervisor": "jobs",
     "schedule": "jobs",
-    "loops": "jobs",
+    "ingest_loop": "jobs",
+    "jobs_loop": "jobs",
 }
 NOT_IN_COLLECTOR = {"dashboard", "pandas", "plotly", "streamlit"}
 DOOR_TO_DASHBOARD = "collector/cli/dashboard.py"  # starts the other program; nothing else of collector knows it

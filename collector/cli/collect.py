@@ -3,9 +3,9 @@
 import click
 
 from collector.cli.context import pass_settings
+from collector.clock import now_us
 from collector.core.errors import CallmeterError
 from collector.jobs import collect as do_what_is_due
-from collector.loops import now_us
 from collector.settings import Settings
 
 EPILOG = """\b

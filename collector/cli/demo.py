@@ -11,11 +11,11 @@ from collector.cli.context import read_settings
 from collector.cli.dashboard import dashboard_part
 from collector.cli.gateway import GRACE_S, gateway_part, ingest_part, port_option
 from collector.cli.running import address, announce
+from collector.clock import now_us
 from collector.core.errors import CallmeterError
 from collector.demo.past import CALLS, renew_past
 from collector.demo.settings import demo_folder, demo_settings
 from collector.locks import hold
-from collector.loops import now_us
 from collector.supervisor import Part, callmeter, supervise, take_port
 
 HOST = "127.0.0.1"

@@ -7,9 +7,9 @@ import click
 
 from collector.cli.collect import report
 from collector.cli.context import pass_settings
+from collector.clock import now_us
 from collector.jobs import JOBS, Job, Run, collect, job_named, last_runs, next_at
 from collector.ledger.engines import open_ledger
-from collector.loops import now_us
 from collector.settings import Settings
 
 EPILOG = """\b

@@ -3,7 +3,6 @@
 import click
 
 from collector.cli.context import pass_settings
-from collector.loops import ingest_forever, jobs_forever
 from collector.settings import Settings
 from collector.signals import Stop
 from collector.supervisor import say
@@ -13,6 +12,8 @@ from collector.supervisor import say
 @pass_settings
 def ingest_loop(settings: Settings) -> None:
     """Store what is journalled, until SIGTERM."""
+    from collector.ingest_loop import ingest_forever
+
     ingest_forever(settings, Stop(), lambda text: say(f"ingest: {text}"))
 
 
@@ -20,4 +21,6 @@ def ingest_loop(settings: Settings) -> None:
 @pass_settings
 def jobs_loop(settings: Settings) -> None:
     """Do every job when it is due, until SIGTERM."""
+    from collector.jobs_loop import jobs_forever
+
     jobs_forever(settings, Stop(), lambda text: say(f"jobs: {text}"))

@@ -68,7 +68,7 @@ def _write(settings: Settings, engine: Engine, now_us: int) -> Iterator[int]:
                 waiting = 0
     finally:
         writer.stop()
-    drain(engine, settings.journal_dir, book, settings.limits, now_us=now_us, zones={"UTC", settings.zone})
+    drain(engine, settings.journal_dir, book, settings.limits, now_us=now_us, zones=settings.zones)
     yield waiting
 
 
