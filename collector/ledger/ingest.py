@@ -26,7 +26,7 @@ from collector.settings import Limits
 
 Records = Sequence[tuple[int, Record | Unreadable]]
 
-_BYTES_PER_CALL = 512  # of the journal, about: how much is read for a batch
+_BYTES_PER_CALL = 2048  # of the journal, amply: how much is read at once
 _MAX_REJECT_BYTES = 65_536
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Call)

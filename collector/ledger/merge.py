@@ -112,7 +112,7 @@ def _units(records: Iterable[Call]) -> list[Group]:
 
 
 def _worth(call: Call) -> tuple[Any, ...]:
-    """Smaller is better: ended before interrupted, well-known usage, priced here before priced elsewhere."""
+    """Smaller is better: ended before interrupted, usage known well, a cost to be worked out before a stated one."""
     is_interrupted = call.outcome is Outcome.INTERRUPTED
     return is_interrupted, _QUALITY_RANKS[call.quality], states_cost(call), _encode(call)
 

@@ -31,9 +31,9 @@ class PriceSets:
         self._ids: dict[str, int] = {}
         self._added: list[str] = []
 
-    def store(self, connection: Connection, used: Iterable[PriceSet]) -> Mapping[str, int]:
+    def store(self, connection: Connection, used: Iterable[PriceSet | None]) -> Mapping[str, int]:
         """The ids of price sets, by digest; a set that the ledger does not hold is copied into it."""
-        missing = {each.id: each for each in used if each.id not in self._ids}
+        missing = {each.id: each for each in used if each is not None and each.id not in self._ids}
         if missing:
             self._remember(_known(connection, missing))
             new = {digest: each for digest, each in missing.items() if digest not in self._ids}

@@ -45,13 +45,17 @@ MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
 MAX_COUNT = 10**12  # of a meter, in one call
 MAX_DURATION_MS = 10**12
 MAX_COST = 10**17  # $100,000 for one call: the sums of a cell stay whole numbers
-NEAR_US = 100_000  # an only attempt that began this soon after its call began with it
+NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
 _ID = re.compile("[0-9a-f]{32}")
 _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
 _COMMON = frozenset(COMMON_METERS)
+_ATTEMPT_TEXTS = ("provider", "model", "error_type")
 _TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation")))
+
+_texts_of = attrgetter(*_TEXTS)
+_attempt_texts_of = attrgetter(*_ATTEMPT_TEXTS)
 
 
 class Charged(NamedTuple):
@@ -84,25 +88,44 @@ class Ids(NamedTuple):
     reason: Mapping[Any, int]
 
 
-def storable(call: Call) -> Call:
-    """The call in the one form that is stored. Raises InputError, naming the value, for what cannot be stored.
+def check(call: Call) -> None:
+    """Raises InputError, naming the value, for a call that cannot be stored."""
+    if not _ID.fullmatch(call.id):
+        raise InputError(f"id {call.id[:60]!r} is not 32 hex digits in lower case")
+    if not call.source or not call.operation:
+        raise InputError(f"source {call.source!r} or operation {call.operation!r} is empty")
+    for name, count in call.meters.items():
+        if name not in METERS:
+            raise InputError(f"meter {name[:60]!r} is not known: use one of {', '.join(METERS)}")
+        if not 0 <= count <= MAX_COUNT:
+            raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
+    if call.quality not in _QUALITY_CODES:
+        raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
+    for amount in (call.cost, call.original_cost, call.reported_cost):
+        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
+            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
+    _check_numbers(call)
+    for attempt in call.attempts:
+        _check_numbers(attempt)
 
-    An app's title belongs to the app; an only attempt that says what the call says is left to the row.
-    """
-    _check_call(call)
-    changes: dict[str, Any] = _cleaned(call, _TEXTS)
-    if call.app_title is not None:
-        changes["app_title"] = None
-    if call.attempts:
-        changes["attempts"] = _storable_attempts(call)
-    return msgspec.structs.replace(call, **changes) if changes else call
+
+def tidy(call: Call) -> Call:
+    """The call with its texts in the form that is kept: none empty, too long, or with control characters."""
+    if _is_tidy(_texts_of(call)) and all(_is_tidy(_attempt_texts_of(each)) for each in call.attempts):
+        return call
+    changes: dict[str, Any] = _tidied(call, _TEXTS)
+    return msgspec.structs.replace(call, attempts=tuple(map(_tidy_attempt, call.attempts)), **changes)
 
 
-def attempts_of(call: Call) -> tuple[Attempt, ...]:
-    """The attempts of a call, its only one made from the call itself where that says it all."""
-    if call.attempts or call.provider is None or call.outcome is Outcome.REFUSED:
-        return call.attempts
-    return (_only_attempt(call),)
+def canonical(call: Call) -> Call:
+    """The call as its row tells it: its app's title belongs to the app, its only attempt may be in the row."""
+    return msgspec.structs.replace(call, attempts=own_attempts(call), app_title=None)
+
+
+def own_attempts(call: Call) -> tuple[Attempt, ...]:
+    """The attempts that the call's own row does not tell: none when there is one and it says what the call says."""
+    attempts = call.attempts
+    return () if len(attempts) == 1 and _says_what_the_call_says(attempts[0], call) else attempts
 
 
 def names_in(calls: Sequence[Call]) -> dict[str, set[str]]:
@@ -119,8 +142,8 @@ def names_in(calls: Sequence[Call]) -> dict[str, set[str]]:
     return {kind: found - {None, ""} for kind, found in wanted.items()}
 
 
-def row_of(call: Call, batch: int, ids: Ids, charged: Charged) -> Row:
-    """The row of a call in the order of COLUMNS."""
+def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) -> Row:
+    """The row of a call in the order of COLUMNS; `key` is its origin_key."""
     meters = charged.meters
     get = meters.get
     return (
@@ -129,7 +152,7 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged) -> Row:
         batch,
         ids.source[call.source],
         call.origin_id,
-        origin_key(call),
+        key,
         ids.operation[call.operation],
         ids.model.get(call.model),
         ids.served_model.get(call.served_model),
@@ -163,7 +186,7 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged) -> Row:
 
 
 def attempt_rows(call: Call, ids: Ids) -> list[Row]:
-    """Rows of the attempts that the call's own row does not say, counted from 1."""
+    """Rows of `own_attempts`, counted from 1."""
     call_id = bytes.fromhex(call.id)
     return [
         (
@@ -179,7 +202,7 @@ def attempt_rows(call: Call, ids: Ids) -> list[Row]:
             each.latency_ms,
             each.first_token_ms,
         )
-        for n, each in enumerate(call.attempts, start=1)
+        for n, each in enumerate(own_attempts(call), start=1)
     ]
 
 
@@ -250,46 +273,9 @@ def _sparse(meters: Mapping[str, int]) -> str | None:
     return json.dumps(rare, sort_keys=True, separators=(",", ":"))
 
 
-def _check_call(call: Call) -> None:
-    if not _ID.fullmatch(call.id):
-        raise InputError(f"id {call.id[:60]!r} is not 32 hex digits in lower case")
-    if not 0 <= call.started_at < MAX_INSTANT_US:
-        raise InputError(f"started_at {call.started_at} is not microseconds between 1970 and 2200")
-    for name, count in call.meters.items():
-        if name not in METERS:
-            raise InputError(f"meter {name[:60]!r} is not known: use one of {', '.join(METERS)}")
-        if not 0 <= count <= MAX_COUNT:
-            raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
-    if call.quality not in _QUALITY_CODES:
-        raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
-    _check_numbers(call)
-    for amount in (call.cost, call.original_cost, call.reported_cost):
-        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
-            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
-    if not clip(call.source) or not clip(call.operation):
-        raise InputError(f"source {call.source[:60]!r} or operation {call.operation[:60]!r} is empty")
-
-
-def _storable_attempts(call: Call) -> tuple[Attempt, ...]:
-    if len(call.attempts) == 1 and _says_what_the_call_says(call.attempts[0], call):
-        return ()
-    return tuple(map(_storable_attempt, call.attempts))
-
-
-def _storable_attempt(attempt: Attempt) -> Attempt:
-    _check_attempt(attempt)
-    changes: dict[str, Any] = _cleaned(attempt, ("provider", "model", "error_type"))
-    changes |= {name: "" for name in ("provider", "model") if name in changes and changes[name] is None}
-    return msgspec.structs.replace(attempt, **changes) if changes else attempt
-
-
-def _check_attempt(attempt: Attempt) -> None:
-    if not 0 <= attempt.started_at < MAX_INSTANT_US:
-        raise InputError(f"an attempt's started_at {attempt.started_at} is not microseconds between 1970 and 2200")
-    _check_numbers(attempt)
-
-
 def _check_numbers(told: Call | Attempt) -> None:
+    if not 0 <= told.started_at < MAX_INSTANT_US:
+        raise InputError(f"started_at {told.started_at} is not microseconds between 1970 and 2200")
     status, latency, first = told.http_status, told.latency_ms, told.first_token_ms
     if status is not None and not 0 <= status < 1000:
         raise InputError(f"http_status {status} is not between 0 and 999")
@@ -299,36 +285,41 @@ def _check_numbers(told: Call | Attempt) -> None:
         raise InputError(f"first_token_ms {first} is not between 0 and {MAX_DURATION_MS}")
 
 
-def _cleaned(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None]:
-    """Texts from outside that are empty, too long or hold control characters, in the form that is kept."""
-    texts = [(name, text) for name in fields if (text := getattr(told, name)) is not None]
-    return {name: clip(text) for name, text in texts if not 0 < len(text) <= MAX_NAME_CHARS or not text.isprintable()}
+def _is_tidy(texts: tuple[str | None, ...]) -> bool:
+    """Looks at all texts at once: together they are short and printable."""
+    if "" in texts:
+        return False
+    joined = "".join(filter(None, texts))
+    return len(joined) <= MAX_NAME_CHARS and joined.isprintable()
 
 
-def _only_attempt(call: Call) -> Attempt:
-    return Attempt(
-        provider=call.provider or "",
-        model=call.model or "",
-        started_at=call.started_at,
-        outcome=call.outcome,
-        http_status=call.http_status,
-        error_type=call.error_type,
-        latency_ms=call.latency_ms,
-        first_token_ms=call.first_token_ms,
-    )
+def _tidied(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None]:
+    return {name: clip(getattr(told, name)) for name in fields}
+
+
+def _tidy_attempt(attempt: Attempt) -> Attempt:
+    texts = _tidied(attempt, _ATTEMPT_TEXTS)
+    provider, model = texts["provider"] or "", texts["model"] or ""
+    return msgspec.structs.replace(attempt, provider=provider, model=model, error_type=texts["error_type"])
 
 
 def _says_what_the_call_says(attempt: Attempt, call: Call) -> bool:
     """Same target, same end, and times that differ by what it takes to read a request."""
-    if call.provider is None or call.outcome is Outcome.REFUSED:
-        return False
-    same = ("provider", "model", "outcome", "http_status", "error_type")
-    if any(getattr(attempt, name) != getattr(call, name) for name in same):
-        return False
-    times = ((attempt.latency_ms, call.latency_ms), (attempt.first_token_ms, call.first_token_ms))
-    return abs(attempt.started_at - call.started_at) <= NEAR_US and all(
-        (own is None) or (told is not None and abs(own - told) * 1000 <= NEAR_US) for own, told in times
+    return (
+        attempt.provider == call.provider
+        and attempt.model == (call.model or "")
+        and attempt.outcome is call.outcome
+        and attempt.http_status == call.http_status
+        and attempt.error_type == call.error_type
+        and call.outcome is not Outcome.REFUSED
+        and -NEAR_MS * 1000 <= attempt.started_at - call.started_at <= NEAR_MS * 1000
+        and _is_near(attempt.latency_ms, call.latency_ms)
+        and _is_near(attempt.first_token_ms, call.first_token_ms)
     )
+
+
+def _is_near(own: int | None, told: int | None) -> bool:
+    return own is None or (told is not None and -NEAR_MS <= own - told <= NEAR_MS)
 
 
 def _attempt_of(row: Row, text: Mapping[int, str]) -> Attempt:

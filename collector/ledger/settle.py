@@ -29,12 +29,14 @@ from collector.ledger.rows import (
     Row,
     attempt_rows,
     call_of,
+    canonical,
+    check,
     ids_in,
     meters_of,
     names_in,
     origin_key,
     row_of,
-    storable,
+    tidy,
 )
 
 _AT_ONCE = 10_000
@@ -44,6 +46,9 @@ _INSERT_WITNESS = str(sa.insert(schema.witnesses).compile(dialect=sqlite.dialect
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decoder = msgspec.json.Decoder(Call)
 _BATCH = AT["batch"]
+_OF_ORIGIN = """
+SELECT c.origin_key, n.name, EXISTS (SELECT 1 FROM witnesses AS w WHERE w.call_id = c.id)
+FROM calls AS c JOIN names AS n ON n.id = c.source WHERE c.origin_key IN"""
 
 
 class Desk(msgspec.Struct):
@@ -65,6 +70,14 @@ class Settled(NamedTuple):
     rejected: dict[int, str]
 
 
+class _Fit(NamedTuple):
+    """An arrival that can be stored, what it costs, and its origin_key."""
+
+    call: Call
+    billed: Billed
+    key: int | None
+
+
 class _Known(NamedTuple):
     """A call in the ledger: its row, its rows of attempts, and the records it was made of."""
 
@@ -76,20 +89,21 @@ class _Known(NamedTuple):
 def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     """Stores calls, with their cells. A call that cannot be stored is rejected with its reason; the rest are stored."""
     rejected: dict[int, str] = {}
-    fit: list[tuple[Call, Billed]] = []
+    fit: list[_Fit] = []
     titles: dict[str, str] = {}
-    for place, call in enumerate(arrivals):
+    for place, arrival in enumerate(arrivals):
         try:
-            kept = storable(call)
-            fit.append((kept, _billed(kept, desk.book)))
+            check(arrival)
+            call = tidy(arrival)
+            fit.append(_Fit(call, _billed(call, desk.book), origin_key(call)))
         except InputError as error:
             rejected[place] = str(error)
             continue
-        if call.app_title and kept.app:
-            titles[kept.app] = call.app_title
-    known = _perhaps_known(desk, [call for call, _ in fit])
-    fresh = [each for each in fit if each[0].id not in known]
-    others = [call for call, _ in fit if call.id in known]
+        if call.app_title and call.app:
+            titles[call.app] = call.app_title
+    known = _perhaps_known(desk, fit)
+    fresh = [each for each in fit if each.call.id not in known]
+    others = [canonical(each.call) for each in fit if each.call.id in known]
     _insert(desk, fresh)
     joined = _merge(desk, others) if others else 0
     desk.names.label(desk.connection, "app", titles)
@@ -103,29 +117,27 @@ def _billed(call: Call, book: PriceBook) -> Billed:
     return billed
 
 
-def _insert(desk: Desk, fresh: Sequence[tuple[Call, Billed]]) -> None:
+def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:
     if not fresh:
         return
-    ids = _interned(desk, fresh)
-    used = {id(billed.price_set): billed.price_set for _, billed in fresh if billed.price_set}
-    sets = desk.price_sets.store(desk.connection, used.values())
-    rows = [row_of(call, desk.batch, ids, _charged(billed, ids, sets, call)) for call, billed in fresh]
+    ids = _interned(desk, [each.call for each in fresh], [each.billed.reason for each in fresh])
+    sets = desk.price_sets.store(desk.connection, [each.billed.price_set for each in fresh])
+    rows: list[Row] = []
     tries: list[Row] = []
-    for (call, _), row in zip(fresh, rows, strict=True):
-        if call.attempts:
-            own = attempt_rows(call, ids)
-            tries += own
-            desk.cells.add(row, own)
-        else:
-            desk.cells.add(row)
+    for call, billed, key in fresh:
+        row = row_of(call, desk.batch, ids, _charged(billed, ids, sets, call), key)
+        rows.append(row)
+        own = attempt_rows(call, ids)
+        tries += own
+        desk.cells.add(row, own)
     desk.connection.exec_driver_sql(_INSERT_CALL, rows)
     if tries:
         desk.connection.exec_driver_sql(_INSERT_ATTEMPT, tries)
 
 
-def _interned(desk: Desk, billed: Sequence[tuple[Call, Billed]]) -> Ids:
-    wanted = names_in([call for call, _ in billed])
-    wanted["reason"] = {b.reason for _, b in billed if b.reason}
+def _interned(desk: Desk, calls: Sequence[Call], reasons: Iterable[str | None]) -> Ids:
+    wanted = names_in(calls)
+    wanted["reason"] = {reason for reason in reasons if reason}
     return Ids(**{kind: desk.names.intern(desk.connection, kind, wanted[kind]) for kind in KINDS})
 
 
@@ -138,34 +150,22 @@ def _charged(billed: Billed, ids: Ids, sets: Mapping[str, int], call: Call) -> C
     return Charged(billed.meters, billed.cost, price, reason, original, 1)
 
 
-def _perhaps_known(desk: Desk, calls: Sequence[Call]) -> set[str]:
+def _perhaps_known(desk: Desk, fit: Sequence[_Fit]) -> set[str]:
     """Ids of the calls that the ledger, or another record of the batch, may tell of already."""
-    found = {call_id for call_id, times in Counter(call.id for call in calls).items() if times > 1}
-    ids = [bytes.fromhex(call.id) for call in calls]
-    for table in (schema.calls, schema.witnesses):
-        for some in _pieces(ids):
-            query = sa.select(table.c.id).where(table.c.id.in_(some))
-            found.update(row.id.hex() for row in desk.connection.execute(query))
+    found = {call_id for call_id, times in Counter(each.call.id for each in fit).items() if times > 1}
+    ids = [bytes.fromhex(each.call.id) for each in fit]
+    for table in ("calls", "witnesses"):
+        found.update(row[0].hex() for row in _where_in(desk, f"SELECT id FROM {table} WHERE id IN", ids))
     by_key: dict[int, list[Call]] = {}
-    for call in calls:
-        key = origin_key(call)
+    for call, _, key in fit:
         if key is not None:
             by_key.setdefault(key, []).append(call)
-    found.update(call.id for same in by_key.values() if len({c.source for c in same}) > 1 for call in same)
-    for key, source, has_witnesses in _of_origins(desk, list(by_key)):
+    for same in by_key.values():
+        if len(same) > 1 and len({call.source for call in same}) > 1:
+            found.update(call.id for call in same)
+    for key, source, has_witnesses in _where_in(desk, _OF_ORIGIN, list(by_key)):
         found.update(call.id for call in by_key[key] if has_witnesses or call.source != source)
     return found
-
-
-def _of_origins(desk: Desk, keys: list[int]) -> Iterator[tuple[int, str, bool]]:
-    """The calls in the ledger with these origins: key, source, and whether more than one record tells of it."""
-    calls, witnesses = schema.calls.c, schema.witnesses.c
-    has_witnesses = sa.exists().where(witnesses.call_id == calls.id)
-    for some in _pieces(keys):
-        query = sa.select(calls.origin_key, schema.names.c.name, has_witnesses).join(
-            schema.names, schema.names.c.id == calls.source
-        )
-        yield from map(tuple, desk.connection.execute(query.where(calls.origin_key.in_(some))))
 
 
 def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
@@ -174,26 +174,21 @@ def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
     records = [record for each in known.values() for record in each.records]
     groups = merge.group([*records, *arrivals])
     bills = [_bill_of(desk, group, known) for group in groups]
-    ids = _interned(desk, [(call, billed) for call, billed in bills if isinstance(billed, Billed)] + _only_names(bills))
-    used = {b.price_set.id: b.price_set for _, b in bills if isinstance(b, Billed) and b.price_set}
-    sets = desk.price_sets.store(desk.connection, used.values())
+    ids = _interned(desk, [call for call, _ in bills], [b.reason for _, b in bills if isinstance(b, Billed)])
+    sets = desk.price_sets.store(desk.connection, [b.price_set for _, b in bills if isinstance(b, Billed)])
     new: dict[bytes, tuple[Row, list[Row]]] = {}
     for call, billed in bills:
         charged = _charged(billed, ids, sets, call) if isinstance(billed, Billed) else billed
-        row = row_of(call, desk.batch, ids, charged)
+        row = row_of(call, desk.batch, ids, charged, origin_key(call))
         new[row[0]] = row, attempt_rows(call, ids)
     _replace(desk, known, new)
     _keep_witnesses(desk, known, groups, ids)
     return len(new) - len(known)
 
 
-def _only_names(bills: Sequence[tuple[Call, Billed | Charged]]) -> list[tuple[Call, Billed]]:
-    return [(call, Billed(call.meters, None, None, None)) for call, billed in bills if isinstance(billed, Charged)]
-
-
 def _bill_of(desk: Desk, group: merge.Group, known: Mapping[bytes, _Known]) -> tuple[Call, Billed | Charged]:
     """The call of a group and what it costs: as before, where nothing that a price depends on has changed."""
-    call = storable(merge.combine(group))
+    call = merge.combine(group)
     if not merge.states_cost(call):
         for record in group:
             before = known.get(bytes.fromhex(record.id))
@@ -321,6 +316,12 @@ def _grouped(desk: Desk, table: sa.Table, column: str, ids: Iterable[bytes]) -> 
         for row in desk.connection.execute(query):
             found.setdefault(getattr(row, column), []).append(tuple(row))
     return found
+
+
+def _where_in(desk: Desk, query: str, values: Sequence[Any]) -> Iterator[Any]:
+    """The rows of a query that ends in IN, for any number of values."""
+    for some in _pieces(list(values)):
+        yield from desk.connection.exec_driver_sql(f"{query} ({', '.join('?' * len(some))})", tuple(some))
 
 
 def _pieces(some: list[Any]) -> Iterator[list[Any]]:
