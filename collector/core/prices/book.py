@@ -187,21 +187,28 @@ class PriceBook:
     def _new_route(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
     ) -> PriceSet | Unpriced | _Route:
-        groups = self._groups(model, served, provider, normal_tier(tier), key)
+        groups: list[list[PriceSet]] = []
+        for group in self._groups(model, served, provider, normal_tier(tier), key):
+            groups.append(group)
+            if any(_is_constant(s) for s in group):
+                break  # it always has an answer: nothing after it can be asked for
         if not groups:
             return self._unpriced(model or served, served, provider, tier)
+        if len(groups) == len(groups[0]) == 1 and _is_constant(groups[0][0]):
+            return groups[0][0]
         choices = tuple(_choice(s) for group in groups for s in _by_precedence(group))
-        return _constant(groups[0]) or _Route(choices, any(choice.above_tokens for choice in choices))
+        return _Route(choices, any(choice.above_tokens for choice in choices))
 
     def _groups(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
-    ) -> list[list[PriceSet]]:
+    ) -> Iterator[list[PriceSet]]:
         """Sets that may apply, best group first: name before source before key."""
-        groups: list[list[PriceSet]] = []
+        at = self.providers(provider)
         for name, source in self._lookups(model, served, provider):
-            sold = [s for s in source.sets(name, self.providers(provider)) if s.tier == tier]
-            groups += [[s for s in sold if s.key == wanted] for wanted in dict.fromkeys((key, None))]
-        return [self._by_own_image_rule(group, model, provider) for group in groups if group]
+            sold = [s for s in source.sets(name, at) if s.tier == tier]
+            for wanted in dict.fromkeys((key, None)):
+                if group := [s for s in sold if s.key == wanted]:
+                    yield self._by_own_image_rule(group, model, provider)
 
     def _lookups(self, model: str | None, served: str | None, provider: str | None) -> Iterator[tuple[str, Source]]:
         """Which name to ask of which source, in order."""
@@ -224,7 +231,7 @@ class PriceBook:
     def _unpriced(self, model: str | None, served: str | None, provider: str | None, tier: str | None) -> Unpriced:
         if not model:
             return Unpriced("no model is stated")
-        if normal_tier(tier) and self._groups(model, served, provider, None, None):
+        if normal_tier(tier) and any(self._groups(model, served, provider, None, None)):
             return Unpriced(f"no price for service tier {tier} of {_named(model, provider)}")
         at = self.providers(provider)
         remarks = (source.remark(name, at) for name, source in self._lookups(model, served, provider))
@@ -287,10 +294,8 @@ def _named(model: str | None, provider: str | None) -> str:
     return f"{model} at {provider}" if provider else f"{model} (no provider is stated)"
 
 
-def _constant(group: list[PriceSet]) -> PriceSet | None:
-    only = group[0]
-    has_conditions = only.above_tokens or only.hours or only.starts is not None or only.until is not None
-    return None if len(group) > 1 or has_conditions else only
+def _is_constant(s: PriceSet) -> bool:
+    return not (s.above_tokens or s.hours) and s.starts is None and s.until is None
 
 
 def _by_precedence(group: list[PriceSet]) -> list[PriceSet]:

@@ -65,7 +65,7 @@ def read_entry(entry: Mapping[str, Any], source: str) -> PriceSet:
 def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
     if unknown := sorted(entry.keys() - _KNOWN):
         raise PriceError(f"{unknown[0]!r} is not a key of [[prices]]: use one of {', '.join(sorted(_KNOWN))}")
-    listed = {key: str(_decimal(key, entry[key])) for key in FIELDS if key in entry}
+    listed = {key: f"{_decimal(key, entry[key]):f}" for key in FIELDS if key in entry}
     prices = {FIELDS[key].meter: parse_unit_price(text, FIELDS[key].per) for key, text in listed.items()}
     if not prices and "minimum_usd" not in entry:
         raise PriceError("no price is stated: add for example input_usd_per_m = 10")

@@ -1,6 +1,7 @@
 """Prices of callmeter.toml: what an endpoint says of itself comes before every list."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from collector.core.money import parse_unit_price
 from collector.core.prices import IN_TOKENS, PER_IMAGE, PriceSet
@@ -22,7 +23,7 @@ def image_rules(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], str]:
 
 
 def _sets(endpoint: Endpoint) -> list[PriceSet]:
-    stated = {key: getattr(endpoint, key) for key in _KEYS if getattr(endpoint, key) is not None}
+    stated = {key: f"{Decimal(usd):f}" for key in _KEYS if (usd := getattr(endpoint, key)) is not None}
     if not stated:
         return []
     rule = endpoint.images or (PER_IMAGE if "image_usd_per_k" in stated else IN_TOKENS)
@@ -30,8 +31,8 @@ def _sets(endpoint: Endpoint) -> list[PriceSet]:
         PriceSet(
             model=name,
             provider=endpoint.provider,
-            prices={FIELDS[key].meter: parse_unit_price(str(usd), FIELDS[key].per) for key, usd in stated.items()},
-            listed={FIELDS[key].meter: listed_text(str(usd), FIELDS[key].per) for key, usd in stated.items()},
+            prices={FIELDS[key].meter: parse_unit_price(usd, FIELDS[key].per) for key, usd in stated.items()},
+            listed={FIELDS[key].meter: listed_text(usd, FIELDS[key].per) for key, usd in stated.items()},
             images=rule,
             source=SOURCE,
         )
