@@ -14,6 +14,7 @@ from collector.core.periods import DAY_S, SECOND_US, Period, check_zone, parse_p
 
 DIMENSIONS = ("model", "provider", "app", "key", "user")
 MAX_VALUES = 200
+_ANY_TIME_US = 10**15  # to see whether a text is a period at all
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ def _one(stated: dict[str, list[str]], name: str, default: str) -> str:
 
 
 def _period(text: str, zone: str) -> str:
-    parse_period(text, zone, 0)
+    parse_period(text, zone, _ANY_TIME_US)
     return text
 
 

@@ -43,7 +43,7 @@ class Uptime(msgspec.Struct, frozen=True):
         if self.attempts < at_least:
             return f"{self.ok} of {self.attempts}"
         hundredths = self.ok * 10_000 // self.attempts
-        return f"{hundredths // 100}.{hundredths % 100:02d}%".replace(".00%", "%")
+        return f"{hundredths // 100}.{hundredths % 100:02d}".rstrip("0").rstrip(".") + "%"
 
     def status(self, at_least: int = MIN_IN_BUCKET) -> Status:
         """Normal from 95%, degraded from 80%, else down."""
