@@ -71,6 +71,16 @@ def test_a_contract_of_one_key_is_that_keys_price():
     assert [price(prices.find("gpt-x", "lab", 0, key=key)) for key in (None, "team-a", "team-b")] == [10, 8, 10]
 
 
+def test_a_contract_of_a_key_comes_before_the_list_price_of_a_provider():
+    prices = book(entry(price=10, provider="lab"), entry(price=8, key="team-a"))
+    assert [price(prices.find("gpt-x", "lab", 0, key=key)) for key in (None, "team-a")] == [10, 8]
+
+
+def test_a_tier_that_the_provider_does_not_list_is_looked_up_for_any_provider():
+    prices = book(entry(price=10, provider="lab"), entry(price=5, tier="batch"))
+    assert [price(prices.find("gpt-x", "lab", 0, tier)) for tier in (None, "batch")] == [10, 5]
+
+
 def test_the_served_model_counts_and_where_nobody_knows_it_the_asked_one():
     prices = book(entry("asked", 1), entry("served", 2))
     assert price(prices.find("asked", "lab", 0, served_model="served")) == 2

@@ -128,7 +128,7 @@ def test_a_name_that_the_list_spells_out_is_priced(listed, model, provider, entr
         ("gpt-4o", "local", "no price for gpt-4o at local"),
         ("gpt-4o", None, "no price for gpt-4o (no provider is stated)"),
         ("whisper-1", "openai", "no price for whisper-1 at openai: sold by audio_hours"),
-        ("gpt-3.5-turbo", "github-copilot", "no price for gpt-3.5-turbo at github-copilot: sold by no stated price"),
+        ("gpt-3.5-turbo", "github-copilot", "no price for gpt-3.5-turbo at github-copilot: listed without a price"),
     ],
 )
 def test_a_name_that_would_have_to_be_guessed_is_unpriced(listed, model, provider, reason):

@@ -36,11 +36,11 @@ class Source(Protocol):
     name: str
     is_long: bool
 
-    def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
-        """All sets of a model at the first of the providers that has any; None among them: sold by anybody."""
+    def sets(self, model: str, provider: str | None) -> Sequence[PriceSet]:
+        """All sets of a model at a provider; None: sold by anybody."""
         ...
 
-    def remark(self, model: str, providers: Sequence[str | None]) -> str | None:
+    def remark(self, model: str, provider: str | None) -> str | None:
         """Why a model that is known here has no set; None when there is nothing to say."""
         ...
 
@@ -70,11 +70,10 @@ class Files:
             self._sets.setdefault((names.model(price_set.model), provider), []).append(price_set)
         self._names = names
 
-    def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
-        model_id = self._names.model(model)
-        return next((found for p in providers if (found := self._sets.get((model_id, p)))), ())
+    def sets(self, model: str, provider: str | None) -> Sequence[PriceSet]:
+        return self._sets.get((self._names.model(model), provider), ())
 
-    def remark(self, model: str, providers: Sequence[str | None]) -> str | None:
+    def remark(self, model: str, provider: str | None) -> str | None:
         return None
 
     def prepare(self) -> None:
@@ -202,12 +201,11 @@ class PriceBook:
     def _groups(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
     ) -> Iterator[list[PriceSet]]:
-        """Sets that may apply, best group first: name before source before key."""
-        at = self.providers(provider)
+        """Sets that may apply, best group first: name before source before key before provider."""
+        conditions = [(k, p) for k in dict.fromkeys((key, None)) for p in self.providers(provider)]
         for name, source in self._lookups(model, served, provider):
-            sold = [s for s in source.sets(name, at) if s.tier == tier]
-            for wanted in dict.fromkeys((key, None)):
-                if group := [s for s in sold if s.key == wanted]:
+            for wanted, at in conditions:
+                if group := [s for s in source.sets(name, at) if s.tier == tier and s.key == wanted]:
                     yield self._by_own_image_rule(group, model, provider)
 
     def _lookups(self, model: str | None, served: str | None, provider: str | None) -> Iterator[tuple[str, Source]]:
@@ -233,8 +231,8 @@ class PriceBook:
             return Unpriced("no model is stated")
         if normal_tier(tier) and any(self._groups(model, served, provider, None, None)):
             return Unpriced(f"no price for service tier {tier} of {_named(model, provider)}")
-        at = self.providers(provider)
-        remarks = (source.remark(name, at) for name, source in self._lookups(model, served, provider))
+        lookups = [(n, s, p) for n, s in self._lookups(model, served, provider) for p in self.providers(provider)]
+        remarks = (source.remark(name, at) for name, source, at in lookups)
         remark = next(filter(None, remarks), None)
         return Unpriced(f"no price for {_named(model, provider)}" + (f": {remark}" if remark else ""))
 

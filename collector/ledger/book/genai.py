@@ -57,23 +57,17 @@ class GenaiPrices:
         if self._raw is None:
             self._raw = read_list()
 
-    def sets(self, model: str, providers: Sequence[str | None]) -> Sequence[PriceSet]:
-        for provider_id in providers:
-            if (at := self._provider(provider_id)) and (found := self._find(at, model)):
-                listed_at, listed = found
-                return () if listed.unmeasured else _price_sets(listed_at, listed)
-        return ()
+    def sets(self, model: str, provider: str | None) -> Sequence[PriceSet]:
+        """All sets of a model at a provider as this list names it."""
+        found = self._find(provider, model)
+        return [] if found is None or found[1].unmeasured else _price_sets(*found)
 
-    def remark(self, model: str, providers: Sequence[str | None]) -> str | None:
+    def remark(self, model: str, provider: str | None) -> str | None:
         """Why a model that is on the list has no set: the unit that it is sold by."""
-        for provider_id in providers:
-            if (
-                (at := self._provider(provider_id))
-                and (found := self._find(at, model))
-                and not self.sets(model, providers)
-            ):
-                return f"sold by {found[1].unmeasured or 'no stated price'}"
-        return None
+        found = self._find(provider, model)
+        if found is None or self.sets(model, provider):
+            return None
+        return f"sold by {found[1].unmeasured}" if found[1].unmeasured else "listed without a price"
 
     def every(self) -> Iterator[PriceSet]:
         """All sets of the list."""
@@ -84,7 +78,7 @@ class GenaiPrices:
     def everywhere(self, model: str) -> Iterator[PriceSet]:
         """All sets of a model, at whatever provider of the list."""
         for at in self._all():
-            yield from self.sets(model, [at.id])
+            yield from self.sets(model, at.id)
 
     def _all(self) -> Iterator[ListedProvider]:
         self.prepare()
@@ -101,7 +95,10 @@ class GenaiPrices:
             self._providers[provider_id] = msgspec.msgpack.decode(raw, type=ListedProvider)
         return self._providers[provider_id]
 
-    def _find(self, at: ListedProvider, model: str) -> tuple[ListedProvider, ListedModel] | None:
+    def _find(self, provider: str | None, model: str) -> tuple[ListedProvider, ListedModel] | None:
+        at = self._provider(provider)
+        if at is None:
+            return None
         sellers = [at, *(p for name in at.fallback if (p := self._provider(name)))]
         for name in self._names.all_of(model):
             for seller in sellers:

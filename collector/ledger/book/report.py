@@ -26,7 +26,8 @@ def sold(book: PriceBook, model: str, provider: str | None) -> list[Found]:
     """Every set of a model, all tiers, sizes, hours and dates, best source first; at one provider or at all of them."""
     found = []
     for source in book.sources:
-        sets = source.sets(model, book.providers(provider)) if provider else source.everywhere(model)
+        at = book.providers(provider) if provider else []
+        sets = [s for p in at for s in source.sets(model, p)] if provider else source.everywhere(model)
         found += [Found(source.name, s) for s in sets]
     return list({(f.source, f.price_set.id): f for f in found}.values())
 
