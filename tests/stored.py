@@ -28,7 +28,13 @@ SETS = (
 BOOK = PriceBook([Files("test", SETS, Names())])
 
 
-def store(folder: Path, calls: Iterable[Call], zones: Collection[str] = ZONES, book: PriceBook = BOOK) -> Engine:
+def store(
+    folder: Path,
+    calls: Iterable[Call],
+    zones: Collection[str] = ZONES,
+    book: PriceBook = BOOK,
+    now_us: int = NOW_US,
+) -> Engine:
     """The ledger of `folder`, made where it is absent, with these calls in it."""
     path = folder / "callmeter.db"
     if not path.exists():
@@ -41,7 +47,7 @@ def store(folder: Path, calls: Iterable[Call], zones: Collection[str] = ZONES, b
     for call in calls:
         writer.whole(call)
     writer.stop()
-    drain(engine, journal, book, Limits(), NOW_US, zones)
+    drain(engine, journal, book, Limits(), now_us, zones)
     return engine
 
 

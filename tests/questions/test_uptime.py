@@ -1,0 +1,71 @@
+import pytest
+
+from collector.core.errors import UsageError
+from collector.core.periods import parse_day, parse_period
+from collector.core.selection import Selection
+from collector.ledger.questions import uptime
+from collector.ledger.questions.ask import declared_zones, rows
+from tests.stored import NOW_US, store
+from tests.tables import calls, instant
+
+TABLE = """
+    12:01 a m 1/1 ok
+    12:04 a m 1/1 ok
+    12:09 b m 1/1 ok             attempts=a:provider_fault,b:ok
+    12:11 b m 1/1 rate_limited   attempts=a:provider_fault,b:rate_limited
+    12:12 a m -   caller_fault
+    12:13 - m -   refused
+    12:14 a m -   cancelled
+    12:15 a m -   unknown
+    23:59 a m -   provider_fault
+"""
+FIRST = parse_day("2026-10-01")
+NOON = instant("12:00") // 10**6
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return store(tmp_path, calls(TABLE), now_us=instant("2026-10-02T00:00"))
+
+
+def ask(engine, question, bucket, zone="UTC", **selection):
+    period = parse_period("2026-10-01..2026-10-03", zone, NOW_US)
+    return rows(engine, question(Selection(zone=zone, **selection), period, declared_zones(engine), bucket))
+
+
+def test_attempts_count_at_their_own_provider(engine):
+    found = ask(engine, uptime.provider_uptime, "day")
+    assert [(row.day, row.group, row.ok, row.provider_fault, row.rate_limited) for row in found] == [
+        (FIRST, "a", 2, 3, 0),
+        (FIRST, "b", 1, 0, 1),
+    ]
+    assert {row.group: row.other for row in found} == {"a": 3, "b": 0}
+
+
+def test_routing_is_worth_the_gap_between_first_and_last_attempts(engine):
+    (row,) = ask(engine, uptime.router_uptime, "day")
+    assert (row.first_ok, row.first_failed, row.last_ok, row.last_failed) == (2, 3, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "starts"),
+    [("5m", [0, 300, 600, 900, 43_140 // 300 * 300]), ("10m", [0, 600, 42_600]), ("1h", [0, 39_600])],
+)
+def test_buckets_start_at_their_multiples_and_empty_ones_are_absent(engine, bucket, starts):
+    found = ask(engine, uptime.provider_uptime, bucket, providers=("a",))
+    assert [row.at - NOON for row in found] == starts
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"])
+def test_days_of_other_zones_hold_the_same_attempts(engine, zone):
+    found = ask(engine, uptime.provider_uptime, "day", zone)
+    assert (sum(row.ok for row in found), sum(row.provider_fault for row in found)) == (3, 3)
+    last_day = {"Europe/Berlin": FIRST + 1, "Asia/Kathmandu": FIRST + 1, "America/St_Johns": FIRST}[zone]
+    assert max(row.day for row in found) == last_day
+
+
+def test_filters_that_health_does_not_know_are_refused(engine):
+    with pytest.raises(UsageError, match="not by app"):
+        ask(engine, uptime.provider_uptime, "day", apps=("shop",))
+    with pytest.raises(UsageError, match="2h"):
+        ask(engine, uptime.router_uptime, "2h")
