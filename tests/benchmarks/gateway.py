@@ -28,23 +28,20 @@ PATH = "/v1/chat/completions"
 _SETTINGS = """
 [settings]
 fsync = "{mode}"
-[providers.plain]
-base_url = "http://127.0.0.1:{plain}/v1"
-[providers.streams]
-base_url = "http://127.0.0.1:{streams}/v1"
+[providers.bench]
+base_url = "http://127.0.0.1:{port}/v1"
 [[endpoints]]
 model = "{model}"
-provider = "{provider}"
+provider = "bench"
 input_usd_per_m = 10
 output_usd_per_m = 30
 """
 
 
 class Contestant(NamedTuple):
-    """Where it takes plain requests, and where streams."""
+    """Where it takes the requests for each kind of answer."""
 
-    plain: str
-    streams: str
+    urls: dict[str, str]
     pids: tuple[int, ...] = ()
 
 
@@ -68,52 +65,38 @@ def _options() -> argparse.Namespace:
 
 
 def _start(stack: ExitStack, directory: Path, options: argparse.Namespace) -> dict[str, Contestant]:
-    plain, streams, proxy, gateways = _ports()
-    upstream_conf, proxy_conf = upstream.nginx_conf(directory, plain, streams, proxy)
-    stack.enter_context(nginx(upstream_conf, directory / "plain.conf", plain))
-    command = python("-m", "tests.benchmarks.upstream", str(streams))
-    stack.enter_context(running(command, streams, directory / "streams.out"))
-    stack.enter_context(nginx(proxy_conf, directory / "proxy.conf", proxy))
-    found = {"direct": _at(plain, streams), "nginx": _at(proxy, proxy + 1)}
+    ports = free_ports(12)
+    upstreams, proxies = ({kind: ports.pop() for kind in upstream.KINDS} for _ in range(2))
+    upstream_conf, proxy_conf = upstream.nginx_conf(directory, upstreams, proxies)
+    stack.enter_context(nginx(upstream_conf, directory / "plain.conf", upstreams["plain"]))
+    command = python("-m", "tests.benchmarks.upstream", str(upstreams["streams"]), str(upstreams["paced"]))
+    stack.enter_context(running(command, upstreams["streams"], directory / "streams.out"))
+    stack.enter_context(nginx(proxy_conf, directory / "proxy.conf", proxies["plain"]))
+    found = {"direct": Contestant(_urls(upstreams)), "nginx": Contestant(_urls(proxies))}
     for mode in [options.only] if options.only else MODES:
-        found[mode] = _gateway(stack, directory, mode, (plain, streams), gateways, ingest=options.ingest)
+        found[mode] = _gateways(stack, directory, mode, upstreams, ports, ingest=options.ingest)
     return found
 
 
-def _ports() -> tuple[int, int, int, list[int]]:
-    while True:
-        plain, streams, proxy, *gateways = free_ports(7)
-        if proxy + 1 not in (plain, streams, *gateways):
-            return plain, streams, proxy, gateways
+def _urls(ports: dict[str, int]) -> dict[str, str]:
+    return {kind: f"http://127.0.0.1:{port}{PATH}" for kind, port in ports.items()}
 
 
-def _at(plain: int, streams: int, *pids: int) -> Contestant:
-    return Contestant(f"http://127.0.0.1:{plain}{PATH}", f"http://127.0.0.1:{streams}{PATH}", pids)
-
-
-def _gateway(
-    stack: ExitStack, directory: Path, mode: str, upstreams: tuple[int, int], ports: list[int], *, ingest: bool
+def _gateways(
+    stack: ExitStack, directory: Path, mode: str, upstreams: dict[str, int], free: list[int], *, ingest: bool
 ) -> Contestant:
-    """Two gateways, one for plain answers and one for streams: the same model, each with its own upstream."""
-    started = [
-        _one_gateway(stack, directory, mode, provider, upstreams, ports.pop(), ingest=ingest)
-        for provider in ("plain", "streams")
-    ]
-    (plain, plain_pid), (streams, streams_pid) = started
-    return _at(plain, streams, plain_pid, streams_pid)
-
-
-def _one_gateway(
-    stack: ExitStack, directory: Path, mode: str, provider: str, upstreams: tuple[int, int], port: int, *, ingest: bool
-) -> tuple[int, int]:
-    home = directory / f"{mode}-{provider}"
-    home.mkdir()
-    plain, streams = upstreams
-    values = {"mode": mode, "plain": plain, "streams": streams, "model": upstream.MODEL, "provider": provider}
-    (home / "callmeter.toml").write_text(_SETTINGS.format(**values))
-    command = python("-m", "collector.cli", "--data-dir", home, "--config", home / "callmeter.toml")
-    command += ["gateway", "--port", str(port), *([] if ingest else ["--no-ingest"])]
-    return port, stack.enter_context(running(command, port, home / "gateway.out"))
+    """A gateway for each kind of answer: the same model, each with its own upstream."""
+    ports, pids = {}, []
+    for kind in upstream.KINDS:
+        ports[kind] = free.pop()
+        home = directory / f"{mode}-{kind}"
+        home.mkdir()
+        values = {"mode": mode, "model": upstream.MODEL, "port": upstreams[kind]}
+        (home / "callmeter.toml").write_text(_SETTINGS.format(**values))
+        command = python("-m", "collector.cli", "--data-dir", home, "--config", home / "callmeter.toml")
+        command += ["gateway", "--port", str(ports[kind]), *([] if ingest else ["--no-ingest"])]
+        pids.append(stack.enter_context(running(command, ports[kind], home / "gateway.out")))
+    return Contestant(_urls(ports), tuple(pids))
 
 
 def _measure(
@@ -126,9 +109,10 @@ def _measure(
         for name, at in contestants.items():
             print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr)
             figures = {
-                "json": wrk.load(at.plain, plain, 16, options.seconds).rate,
-                "stream": wrk.load(at.streams, streams, 16, options.seconds).rate,
-                "alone_us": wrk.load(at.plain, plain, 1, options.seconds / 2).median_us,
+                "json": wrk.load(at.urls["plain"], plain, 16, options.seconds).rate,
+                "stream": wrk.load(at.urls["streams"], streams, 16, options.seconds).rate,
+                "paced": wrk.load(at.urls["paced"], streams, 64, options.seconds).rate,
+                "alone_us": wrk.load(at.urls["plain"], plain, 1, options.seconds / 2).median_us,
             }
             for kind, figure in figures.items():
                 seen.setdefault((name, kind), []).append(figure)
@@ -154,6 +138,11 @@ def _results(figures: dict[tuple[str, str], float], rss: dict[str, float]) -> li
                 f"{stream:,.0f}/s of nginx {nginx_stream:,.0f}/s",
                 stream / nginx_stream,
                 STREAM_TARGET,
+            ),
+            Result(
+                f"64 paced streams, {mode}",
+                f"{figures[mode, 'paced']:,.0f}/s of nginx {figures['nginx', 'paced']:,.0f}/s",
+                figures[mode, "paced"] / figures["nginx", "paced"],
             ),
             Result(
                 f"added median, 1 connection, {mode}",

@@ -22,8 +22,8 @@ class Result(NamedTuple):
 
 def show(results: Iterable[Result]) -> None:
     """Print the lines; nothing here is a test."""
-    print(f"{'':44}{'figures':46}{'ratio':>9}  target")
+    print(f"{'':48}{'figures':46}{'ratio':>9}  target")
     for result in results:
         bound = "" if result.target is None else f"{'<=' if result.at_most else '>='} {result.target:g}"
         verdict = {True: "met", False: "MISSED", None: ""}[result.met]
-        print(f"{result.name:44}{result.detail:46}{result.value:>9.3f}  {bound:9}{verdict}")
+        print(f"{result.name:48}{result.detail:46}{result.value:>9.3f}  {bound:9}{verdict}")

@@ -5,11 +5,14 @@ python -m tests.benchmarks.upstream PORT      serves the streams
 
 import asyncio
 import json
+import socket
 import sys
 from pathlib import Path
 
 CHUNKS = 50
+PACE_S = 0.005
 MODEL = "bench-model"
+KINDS = ("plain", "streams", "paced")
 _USAGE = {
     "prompt_tokens": 812,
     "completion_tokens": 243,
@@ -79,29 +82,35 @@ _EVENTS = _events()
 
 
 class _Streams(asyncio.Protocol):
-    """Answers every request with the events, each written in a turn of the loop of its own."""
+    """Answers every request with the events, one write each: at once, or one every PACE_S."""
 
-    def __init__(self) -> None:
+    def __init__(self, paced: bool) -> None:
         self._loop = asyncio.get_running_loop()
+        self._paced = paced
         self._seen = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
         self._seen += data
         head, end, body = self._seen.partition(b"\r\n\r\n")
-        if end and len(body) >= _content_length(head):
-            self._seen = b""
+        if not end or len(body) < _content_length(head):
+            return
+        self._seen = b""
+        if self._paced:
             self._send(0)
+        else:
+            for event in _EVENTS:
+                self._transport.write(event)  # type: ignore[attr-defined]
 
     def _send(self, n: int) -> None:
-        transport = self._transport
-        if transport.is_closing():
+        if self._transport.is_closing():
             return
-        transport.write(_EVENTS[n])  # type: ignore[attr-defined]
+        self._transport.write(_EVENTS[n])  # type: ignore[attr-defined]
         if n + 1 < len(_EVENTS):
-            self._loop.call_soon(self._send, n + 1)
+            self._loop.call_later(PACE_S, self._send, n + 1)
 
 
 def _content_length(head: bytes) -> int:
@@ -111,8 +120,11 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-def nginx_conf(directory: Path, plain_port: int, streams_port: int, proxy_port: int) -> tuple[str, str]:
-    """The configurations of the upstream's nginx and of the proxy that callmeter is held against, one worker each."""
+def nginx_conf(directory: Path, upstreams: dict[str, int], proxies: dict[str, int]) -> tuple[str, str]:
+    """The configurations of the upstream's nginx and of the proxy that callmeter is held against.
+
+    One worker each; ports by kind of answer.
+    """
     body = json.dumps(answer(), separators=(",", ":")).replace("'", "")
     common = """
 daemon off; worker_processes 1; pid {d}/{name}.pid; error_log {d}/{name}.log error;
@@ -122,27 +134,26 @@ http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {d}/
  scgi_temp_path {d}/{name}-s; client_max_body_size 32m;"""
     plain = (
         common.format(d=directory, name="plain")
-        + f" server {{ listen 127.0.0.1:{plain_port};"
+        + f" server {{ listen 127.0.0.1:{upstreams['plain']};"
         + f" location / {{ default_type application/json; return 200 '{body}'; }} }} }}"
     )
     proxy = common.format(d=directory, name="proxy") + "".join(
         f" upstream {name} {{ server 127.0.0.1:{port}; keepalive 256; keepalive_requests 100000000; }}"
         f" server {{ listen 127.0.0.1:{listen}; location / {{ proxy_pass http://{name}; proxy_http_version 1.1;"
         ' proxy_set_header Connection ""; proxy_buffering off; } }'
-        for name, port, listen in (
-            ("plain", plain_port, proxy_port),
-            ("streams", streams_port, proxy_port + 1),
-        )
+        for name, port, listen in ((name, upstreams[name], proxies[name]) for name in KINDS)
     )
     return plain, proxy + " }"
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Streams, "127.0.0.1", port)
-    await server.serve_forever()
+async def _serve(at_once: int, paced: int) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda: _Streams(False), "127.0.0.1", at_once),
+        await loop.create_server(lambda: _Streams(True), "127.0.0.1", paced),
+    ]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
