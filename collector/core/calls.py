@@ -26,7 +26,7 @@ class Quality:
 QUALITIES = (Quality.EXACT, Quality.PARTIAL, Quality.ESTIMATED, Quality.NONE)
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One try of a call at one provider."""
 
     provider: str
@@ -39,7 +39,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     first_token_ms: int | None = None
 
 
-class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+class Call(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a client asked for once, with all that is recorded of it. Holds no prompt and no completion text.
 
     `meters` maps names of METERS to counts >= 0 and holds stated ones only; they are disjoint.

@@ -14,7 +14,7 @@ from collector.ledger.merge import states_cost
 from collector.ledger.schema import price_sets
 
 
-class Billed(msgspec.Struct, frozen=True):
+class Billed(msgspec.Struct, frozen=True, gc=False):
     """What a call costs: for which meters, by which set or for which reason not, and whether it came so."""
 
     meters: Mapping[str, int]

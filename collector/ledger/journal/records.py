@@ -13,27 +13,27 @@ from collector.core.calls import Call
 HEADER_BYTES = 9  # checksum and space
 
 
-class Open(msgspec.Struct, frozen=True, tag_field="kind", tag="open"):
+class Open(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="open"):
     """A call was taken on; nothing has been sent upstream yet."""
 
     n: int
     call: Call
 
 
-class Close(msgspec.Struct, frozen=True, tag_field="kind", tag="close"):
+class Close(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="close"):
     """A call that was opened in this segment has ended; `call` replaces what the opening said."""
 
     call: Call
 
 
-class Whole(msgspec.Struct, frozen=True, tag_field="kind", tag="whole"):
+class Whole(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="whole"):
     """A complete call that was never open: of a file, of the transport."""
 
     n: int
     call: Call
 
 
-class Reject(msgspec.Struct, frozen=True, tag_field="kind", tag="reject"):
+class Reject(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="reject"):
     """An input line that could not be read as a call, with its line number (None: it had none) and the reason."""
 
     n: int
@@ -42,7 +42,7 @@ class Reject(msgspec.Struct, frozen=True, tag_field="kind", tag="reject"):
     text: str
 
 
-class Uncounted(msgspec.Struct, frozen=True, tag_field="kind", tag="uncounted"):
+class Uncounted(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="uncounted"):
     """`count` calls were let pass, from `since` until `until` (microseconds UTC), that the journal had no room for.
 
     They are in no other record and take no `n`.
