@@ -3,7 +3,9 @@
 Twice is once: a batch that was not committed is read again, one that was is behind the position.
 """
 
+import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +28,7 @@ from collector.settings import Limits
 
 Records = Sequence[tuple[int, Record | Unreadable]]
 
-_BYTES_PER_CALL = 2048  # of the journal, amply: how much is read at once
+_BYTES_PER_CALL = 4096  # of the journal, amply: how much is read at once, so that most batches are full
 _MAX_REJECT_BYTES = 65_536
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Call)
@@ -123,7 +125,8 @@ class _Drain:
         for path in journal.segments(journal_dir):
             if self._stop():
                 break
-            self._segment(path)
+            with _collecting_later():
+                self._segment(path)
         stored, merged, rejected, batches = self._sums
         return Drained(stored, merged, rejected, _count_open(self._engine), batches)
 
@@ -250,12 +253,28 @@ class _Drain:
             connection.execute(ended.values(ended_at=self._now_us))
 
 
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """A segment makes many values and no cycles: looking for cycles while they live takes a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _batches(chunk: journal.Chunk, size: int) -> Iterator[tuple[Records, int]]:
-    """Pieces of a chunk, each with the position that follows it."""
+    """Pieces of a chunk, of `size` calls that end in them or fewer, each with the position that follows it."""
     records = chunk.records
-    for at in range(0, len(records), size):
-        following = records[at + size][0] if at + size < len(records) else chunk.end
-        yield records[at : at + size], following
+    start = calls = 0
+    for at, (_, record) in enumerate(records):
+        if calls == size or at - start == 2 * size:
+            yield records[start:at], records[at][0]
+            start, calls = at, 0
+        calls += not isinstance(record, Open)
+    yield records[start:], chunk.end
 
 
 def _sort(account: _Account, found: _Sorted, were_open: set[str], at: int, record: Record | Unreadable) -> None:

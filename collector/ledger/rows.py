@@ -111,7 +111,10 @@ def check(call: Call) -> None:
 
 def tidy(call: Call) -> Call:
     """The call with its texts in the form that is kept: none empty, too long, or with control characters."""
-    if _is_tidy(_texts_of(call)) and all(_is_tidy(_attempt_texts_of(each)) for each in call.attempts):
+    texts: tuple[str | None, ...] = _texts_of(call)
+    for attempt in call.attempts:
+        texts += _attempt_texts_of(attempt)
+    if _is_tidy(texts):
         return call
     changes: dict[str, Any] = _tidied(call, _TEXTS)
     return msgspec.structs.replace(call, attempts=tuple(map(_tidy_attempt, call.attempts)), **changes)
@@ -187,7 +190,8 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) 
 
 def attempt_rows(call: Call, ids: Ids) -> list[Row]:
     """Rows of `own_attempts`, counted from 1."""
-    call_id = bytes.fromhex(call.id)
+    own = own_attempts(call)
+    call_id = bytes.fromhex(call.id) if own else b""
     return [
         (
             call_id,
@@ -202,7 +206,7 @@ def attempt_rows(call: Call, ids: Ids) -> list[Row]:
             each.latency_ms,
             each.first_token_ms,
         )
-        for n, each in enumerate(own_attempts(call), start=1)
+        for n, each in enumerate(own, start=1)
     ]
 
 

@@ -152,7 +152,7 @@ def _charged(billed: Billed, ids: Ids, sets: Mapping[str, int], call: Call) -> C
 
 def _perhaps_known(desk: Desk, fit: Sequence[_Fit]) -> set[str]:
     """Ids of the calls that the ledger, or another record of the batch, may tell of already."""
-    found = {call_id for call_id, times in Counter(each.call.id for each in fit).items() if times > 1}
+    found = set(_repeated([each.call.id for each in fit]))
     ids = [bytes.fromhex(each.call.id) for each in fit]
     for table in ("calls", "witnesses"):
         found.update(row[0].hex() for row in _where_in(desk, f"SELECT id FROM {table} WHERE id IN", ids))
@@ -160,12 +160,19 @@ def _perhaps_known(desk: Desk, fit: Sequence[_Fit]) -> set[str]:
     for call, _, key in fit:
         if key is not None:
             by_key.setdefault(key, []).append(call)
-    for same in by_key.values():
-        if len(same) > 1 and len({call.source for call in same}) > 1:
-            found.update(call.id for call in same)
+    if len(by_key) < len(fit):
+        for same in by_key.values():
+            if len(same) > 1 and len({call.source for call in same}) > 1:
+                found.update(call.id for call in same)
     for key, source, has_witnesses in _where_in(desk, _OF_ORIGIN, list(by_key)):
         found.update(call.id for call in by_key[key] if has_witnesses or call.source != source)
     return found
+
+
+def _repeated(ids: Sequence[str]) -> Iterable[str]:
+    if len(set(ids)) == len(ids):
+        return ()
+    return (call_id for call_id, times in Counter(ids).items() if times > 1)
 
 
 def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
