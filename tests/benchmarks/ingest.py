@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.ingest [--calls 100000] [--rounds 3]
 
-The calls are the first of the reference load of a million. Both write batches of limits.batch_calls under WAL and synchronous = NORMAL; the indexes of `calls` are there from the
-start. Medians of rounds that take turns. `opened`: every call as two records, as the gateway writes it.
+The calls are the first of the reference load of a million. Both write batches of limits.batch_calls under WAL and
+synchronous = NORMAL; the indexes of `calls` are there from the start. Medians of rounds that take turns.
+`opened`: every call as two records, as the gateway writes it.
 """
 
 import argparse
