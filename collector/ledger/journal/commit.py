@@ -8,17 +8,26 @@ from collections.abc import Callable
 
 from collector.core.errors import JournalFailed
 
+GATHER_S = 0.00025  # waited for others before a sync, when more calls are open and will soon wait too
 Release = Callable[[JournalFailed | None], None]
 
 
 class GroupCommit:
     """One thread that syncs for all who wait, and ticks once every `tick_s` seconds.
 
-    `flush` makes durable all that was appended before it is called; it raises JournalFailed.
+    `flush` makes durable all that was appended before it is called; it raises JournalFailed. `is_busy` says whether more
+    calls are open: then a sync waits a moment for them, because every sync costs the loop's thread its turn.
     """
 
-    def __init__(self, flush: Callable[[], None], tick: Callable[[], None], tick_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        flush: Callable[[], None],
+        tick: Callable[[], None],
+        is_busy: Callable[[], bool] = lambda: False,
+        tick_s: float = 1.0,
+    ) -> None:
         self._flush = flush
+        self._is_busy = is_busy
         self._tick = tick
         self._tick_s = tick_s
         self._wake = threading.Condition(threading.Lock())
@@ -27,6 +36,11 @@ class GroupCommit:
         self._stopping = False
         self._next_tick = time.monotonic() + tick_s
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether someone waits for a sync that has not begun."""
+        return bool(self._waiting or self._async_waiting)
 
     def start(self) -> None:
         """Begin to tick; does nothing when it has begun."""
@@ -78,6 +92,8 @@ class GroupCommit:
             with self._wake:
                 if not (self._waiting or self._async_waiting or self._stopping):
                     self._wake.wait(self._tick_s)
+            if self._async_waiting and self._is_busy():
+                time.sleep(GATHER_S)
             self._commit()
             self._tick_when_due()
         self._commit()

@@ -1,6 +1,7 @@
 """One process's way into the journal. Every method may be called from any thread."""
 
 import contextlib
+import math
 import os
 import re
 import threading
@@ -19,6 +20,8 @@ from collector.ledger.journal.space import CHUNK_BYTES, directory_bytes
 from collector.settings import Limits
 
 RETIRE_AFTER_S = 300.0  # a segment older than this takes no more calls, so that ingest can delete it
+BUSY_CALLS = 4  # open at once
+QUICK_SYNC_S = 0.001  # a sync of a solid state disk
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REJECT_CHARS = 4096
 
@@ -61,12 +64,14 @@ class Writer:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()  # taken before _lock
+        self._sync_s = math.inf  # how long the last sync took
         self._current: Segment | None = None
         self._retired: list[Segment] = []
         self._unsynced: set[Segment] = set()
         self._appended = 0  # records
         self._synced = 0  # of them
-        self._commit = GroupCommit(self._flush, self._tick, self._tick_s)
+        self._commit = GroupCommit(self._flush, self._tick, self._is_busy, self._tick_s)
 
     def open(self, call: Call) -> Ticket:
         """Record that a call begins; the room for its close is on the disk when this returns. Raises JournalFull."""
@@ -118,7 +123,7 @@ class Writer:
 
     async def settled(self) -> None:
         """Wait, under "always", until all that was appended before is durable. Raises JournalFailed."""
-        if self._always and self._synced < self._appended:
+        if self._always and self._synced < self._appended and not self._sync_alone():
             await self._commit.future()
 
     def sync(self) -> None:
@@ -207,11 +212,34 @@ class Writer:
         except OSError as error:
             raise JournalFull(f"no room for one more call in {self._dir}: {error.strerror}; free its disk") from None
 
+    def _sync_alone(self) -> bool:
+        """Sync here and now where no other call is open and the disk is quick: handing it to a thread takes longer."""
+        segment = self._current
+        if self._sync_s > QUICK_SYNC_S or segment is None or segment.open_calls or self._retired:
+            return False
+        if self._commit.is_wanted or not self._flushing.acquire(blocking=False):
+            return False
+        try:
+            self._flush_held()
+        finally:
+            self._flushing.release()
+        return True
+
+    def _is_busy(self) -> bool:
+        segment = self._current
+        return segment is not None and segment.open_calls >= BUSY_CALLS
+
     def _flush(self) -> None:
+        with self._flushing:
+            self._flush_held()
+
+    def _flush_held(self) -> None:
+        began = time.monotonic()
         with self._lock:
             unsynced, self._unsynced = self._unsynced, set()
             appended = self._appended
         failures = [failure for segment in unsynced if (failure := self._sync(segment))]
+        self._sync_s = time.monotonic() - began
         if failures:
             raise failures[0]
         self._synced = appended
@@ -226,8 +254,14 @@ class Writer:
         return None
 
     def _tick(self) -> None:
-        with contextlib.suppress(JournalFailed):  # told to those who wait; there may be none now
-            self._flush()
+        with self._flushing:
+            with contextlib.suppress(JournalFailed):  # told to those who wait; there may be none now
+                self._flush_held()
+            for segment in self._ended():
+                segment.release()
+
+    def _ended(self) -> list[Segment]:
+        """Segments that are full, old or damaged and have no open call any more; nothing is kept of them."""
         with self._lock:
             current = self._current
             if current and current.tail and time.monotonic() - current.begun >= self._retire_after_s:
@@ -235,8 +269,7 @@ class Writer:
             ended = [segment for segment in self._retired if not segment.open_calls]
             self._retired = [segment for segment in self._retired if segment.open_calls]
             self._unsynced.difference_update(ended)
-        for segment in ended:
-            segment.release()
+        return ended
 
     def _forget(self) -> None:
         """In a fork's child: close the parent's files, whose locks the parent still holds, and begin anew."""
