@@ -5,17 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from collector.core.errors import CallmeterError
 from collector.supervisor import take_port
+from tests.processes import until
 
-T = TypeVar("T")
 PART = """
 import os, sys, time
 from collector.parent import watch_parent
@@ -44,14 +41,6 @@ def start(*files: Path, part: str = PART) -> subprocess.Popen[bytes]:
 
 def pids(file: Path) -> list[int]:
     return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-
-def until(what: Callable[[], T], within_s: float = 30.0) -> T:
-    deadline = time.monotonic() + within_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.02)
-    return found
 
 
 def is_running(pid: int) -> bool:

@@ -1,0 +1,119 @@
+"""The table of jobs: what is due when, and that one failing job is recorded and stops no other."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from collector.core.errors import CallmeterError, LockHeld, UsageError
+from collector.jobs import JOBS, KEPT_RUNS, Job, Run, Work, collect, is_due, job_named, last_runs
+from collector.ledger.engines import open_ledger
+from collector.locks import hold
+from collector.settings import Settings, load_settings
+
+S = 1_000_000
+NOON = 1_790_856_000 * S  # 2026-10-01T12:00Z
+MINUTELY, DAILY = (Job("m", 60, "", 1, lambda work: 0), Job("d", 86400, "", 1, lambda work: 0))
+
+
+def run(started_at: int, ended: bool = True, error: str | None = None) -> Run:
+    return Run("x", started_at, started_at + S if ended else None, 0, error)
+
+
+@pytest.mark.parametrize(
+    ("job", "last", "due"),
+    [
+        (MINUTELY, None, True),
+        (MINUTELY, run(NOON - 59 * S), True),  # cron's minutes are not exact
+        (MINUTELY, run(NOON - 20 * S), False),
+        (DAILY, run(NOON - 23 * 3600 * S), False),
+        (DAILY, run(NOON - 24 * 3600 * S), True),
+        (DAILY, run(NOON - 30 * 86400 * S), True),
+        (DAILY, run(NOON - 1800 * S, error="it broke"), False),
+        (DAILY, run(NOON - 3600 * S, error="it broke"), True),
+        (DAILY, run(NOON - 3600 * S, ended=False), True),
+        (DAILY, run(NOON + 3600 * S), True),  # the clock was set back
+    ],
+)
+def test_a_job_is_due_when_its_period_has_gone_by(job: Job, last: Run | None, due: bool) -> None:
+    assert is_due(job, last, NOON) is due
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(tmp_path, environ={})
+
+
+def fails(work: Work) -> int:
+    raise CallmeterError("the disk\nis on fire")
+
+
+def breaks(work: Work) -> int:
+    return int({}["nothing"])
+
+
+def test_a_job_that_fails_is_recorded_and_the_next_one_runs(settings: Settings) -> None:
+    jobs = [
+        Job("first", 60, "", 9, fails),
+        Job("second", 60, "", 9, breaks),
+        Job("third", 60, "", 9, lambda work: 7),
+    ]
+    assert collect(settings, lambda: NOON, jobs) == ["first: the disk is on fire", "second: KeyError: 'nothing'"]
+    runs = last_runs(open_ledger(settings.ledger_url))
+    assert runs["first"] == Run("first", NOON, NOON, None, "the disk is on fire")
+    assert runs["third"] == Run("third", NOON, NOON, 7, None)
+
+
+def test_a_job_that_takes_too_long_is_ended(settings: Settings) -> None:
+    slow = Job("slow", 60, "", 1, lambda work: time.sleep(60) or 0)
+    assert collect(settings, lambda: NOON, [slow]) == ["slow: slow did not end within 1 s"]
+
+
+def test_a_run_that_was_killed_has_no_end(settings: Settings) -> None:
+    def killed(work: Work) -> int:
+        with open_ledger(settings.ledger_url).connect():
+            assert last_runs(work.engine)["k"] == Run("k", NOON, None, None, None)
+        return 0
+
+    assert collect(settings, lambda: NOON, [Job("k", 60, "", 9, killed)]) == []
+
+
+def test_a_job_stopped_from_outside_says_so_and_ends_all(settings: Settings) -> None:
+    def interrupted(work: Work) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(settings, lambda: NOON, [Job("k", 60, "", 9, interrupted)])
+    assert last_runs(open_ledger(settings.ledger_url))["k"].error == "stopped before its end"
+
+
+def test_only_the_newest_runs_are_kept(settings: Settings) -> None:
+    job = Job("often", 60, "", 9, lambda work: 0)
+    collect(settings, lambda: NOON, [job] * (KEPT_RUNS + 5))
+    with open_ledger(settings.ledger_url).connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*), max(id) FROM job_runs").one() == (
+            KEPT_RUNS,
+            KEPT_RUNS + 5,
+        )
+
+
+def test_one_collect_at_a_time(settings: Settings) -> None:
+    with hold(settings.data_dir / "collect.lock", "collect"), pytest.raises(LockHeld, match=r"collect\.lock is held"):
+        collect(settings, lambda: NOON)
+
+
+def test_without_a_data_directory_nothing_is_made(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path / "absent", environ={})
+    with pytest.raises(UsageError, match="does not exist: create it or run `callmeter up`"):
+        collect(settings, lambda: NOON)
+    assert not (tmp_path / "absent").exists()
+
+
+def test_an_unknown_job_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no job 'drian': the jobs are zone, drain, check"):
+        job_named("drian")
+
+
+def test_every_job_has_a_name_of_its_own_a_summary_and_a_limit() -> None:
+    assert len({job.name for job in JOBS}) == len(JOBS)
+    assert all(job.summary and job.limit_s > 0 for job in JOBS)

@@ -1,0 +1,48 @@
+"""`callmeter demo`, really run: two providers, traffic by the openai SDK, a past, the dashboard, and a clean end."""
+
+import signal
+import sqlite3
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.processes import running, until
+
+DEMO = ("demo", "--port", "0", "--dashboard-port", "0")
+LIVE = "SELECT {} FROM v_calls WHERE started_at > (SELECT strftime('%Y-%m-%dT%H:%M:%S', value / 1e6, 'unixepoch')"
+LIVE += " FROM meta WHERE key = 'demo')"
+
+
+def ask(folder: Path, query: str) -> list[tuple[int, ...]]:
+    with sqlite3.connect(f"file:{folder}/data/demo/callmeter.db?mode=ro", uri=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_the_demo_shows_a_past_and_real_traffic_and_ends_cleanly(tmp_path: Path) -> None:
+    with running(tmp_path, *DEMO) as demo:
+        addresses = demo.addresses("gateway", "dashboard")
+        assert urlopen(addresses["dashboard"], timeout=30).status == 200
+        ((past, days),) = ask(tmp_path, "SELECT count(*), count(DISTINCT substr(started_at, 1, 10)) FROM v_calls")
+        assert past > 20_000
+        assert days == 90
+        query = LIVE.format("count(*), sum(outcome = 'ok'), sum(streamed), sum(images_in > 0), sum(attempts > 1)")
+        until(lambda: min(value or 0 for value in ask(tmp_path, query)[0]) > 0)
+        assert demo.end(signal.SIGINT) == 0
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["demo"]
+
+
+def test_the_demo_twice_keeps_the_past_and_a_real_ledger_is_not_taken_for_one(tmp_path: Path) -> None:
+    made = "SELECT value FROM meta WHERE key = 'demo'"
+    with running(tmp_path, *DEMO) as demo:
+        demo.addresses("gateway")
+        assert demo.end(signal.SIGTERM) == 0
+    before = ask(tmp_path, made)
+    with running(tmp_path, *DEMO) as again:
+        again.addresses("gateway")
+        assert again.end(signal.SIGTERM) == 0
+    assert ask(tmp_path, made) == before
+
+    with sqlite3.connect(tmp_path / "data" / "demo" / "callmeter.db") as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'demo'")
+    with running(tmp_path, *DEMO) as refused:
+        assert refused.process.wait(60) == 1
+    assert "holds a ledger that is no demo: name another --data-dir" in refused.err.read_text()
