@@ -82,7 +82,7 @@ _EVENTS = _events()
 
 
 class _Streams(asyncio.Protocol):
-    """Answers every request with the events, one write each: at once, or one every PACE_S."""
+    """Answers every request with the events, one write each: one in every turn of the loop, or one every PACE_S."""
 
     def __init__(self, paced: bool) -> None:
         self._loop = asyncio.get_running_loop()
@@ -99,18 +99,18 @@ class _Streams(asyncio.Protocol):
         if not end or len(body) < _content_length(head):
             return
         self._seen = b""
-        if self._paced:
-            self._send(0)
-        else:
-            for event in _EVENTS:
-                self._transport.write(event)  # type: ignore[attr-defined]
+        self._send(0)
 
     def _send(self, n: int) -> None:
         if self._transport.is_closing():
             return
         self._transport.write(_EVENTS[n])  # type: ignore[attr-defined]
-        if n + 1 < len(_EVENTS):
+        if n + 1 == len(_EVENTS):
+            return
+        if self._paced:
             self._loop.call_later(PACE_S, self._send, n + 1)
+        else:
+            self._loop.call_soon(self._send, n + 1)
 
 
 def _content_length(head: bytes) -> int:
@@ -146,10 +146,10 @@ http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {d}/
     return plain, proxy + " }"
 
 
-async def _serve(at_once: int, paced: int) -> None:
+async def _serve(fast: int, paced: int) -> None:
     loop = asyncio.get_running_loop()
     servers = [
-        await loop.create_server(lambda: _Streams(False), "127.0.0.1", at_once),
+        await loop.create_server(lambda: _Streams(False), "127.0.0.1", fast),
         await loop.create_server(lambda: _Streams(True), "127.0.0.1", paced),
     ]
     await asyncio.gather(*(server.serve_forever() for server in servers))

@@ -34,13 +34,22 @@ class Load(NamedTuple):
 def script(path: Path, *, stream: bool) -> Path:
     """A wrk script that posts a chat request."""
     body = {**REQUEST, "stream": True} if stream else REQUEST
-    path.write_text(_SCRIPT % json.dumps(body))
+    path.write_text(_SCRIPT % json.dumps(body, separators=(",", ":")))
     return path
 
 
 def load(url: str, posts: Path, connections: int, seconds: float) -> Load:
     """Load an address with one thread; stops the benchmark on any error."""
-    command = ["/usr/bin/wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(posts), "--latency", url]
+    command = [
+        "/usr/bin/wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "-s",
+        str(posts),
+        "--latency",
+        url,
+    ]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     fields = next(line for line in printed.splitlines() if line.startswith("RESULT")).split()
     requests, duration_us, median_us, errors = int(fields[1]), int(fields[2]), float(fields[3]), int(fields[4])

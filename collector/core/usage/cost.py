@@ -11,6 +11,7 @@ from collector.core.usage.paths import Problems, value_at
 # Where a usage object states a cost, and picodollars in one unit of it. A tick of xAI is 10^-10 USD (docs.x.ai, cost
 # tracking); Perplexity's `cost` is an object; everything else is USD.
 COST_PATHS = (("cost", PICODOLLARS), ("cost_in_usd_ticks", 100), ("cost.total_cost", PICODOLLARS))
+_STATING = frozenset({"is_byok", *(path.split(".")[0] for path, _ in COST_PATHS)})  # without these nothing is said
 MAX_PICOUSD = 2**63 - 1  # what a database's integer holds: 9.2 million USD
 UPSTREAM_COST_PATH = "cost_details.upstream_inference_cost"
 
@@ -21,6 +22,8 @@ def reported_cost(usage: Mapping[str, Any], problems: Problems) -> int | None:
     On the caller's own key (`is_byok`) OpenRouter's `cost` is its fee alone and the upstream's cost comes on top;
     on its own key the same field repeats the cost and is not added.
     """
+    if _STATING.isdisjoint(usage):
+        return None
     stated = ((value_at(usage, path), path, unit) for path, unit in COST_PATHS)
     cost = next((_picousd(*found, problems) for found in stated if _is_scalar(found[0])), None)
     if usage.get("is_byok") is not True or not _is_scalar(upstream := value_at(usage, UPSTREAM_COST_PATH)):

@@ -7,6 +7,7 @@ those items of a list whose field is A or B; ` + ` adds what is stated; ` - ` ta
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -36,9 +37,16 @@ def compile_count(path: str) -> Count:
 def value_at(usage: Mapping[str, Any], path: str) -> Any:
     """Whatever stands at a plain dotted path, None where an object on the way is missing."""
     here: Any = usage
-    for key in path.split("."):
-        here = here.get(key) if isinstance(here, Mapping) else None
+    for key in _steps(path):
+        if type(here) is not dict and not isinstance(here, Mapping):
+            return None
+        here = here.get(key)
     return here
+
+
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def _compile_terms(text: str) -> Count:
@@ -61,6 +69,13 @@ def _compile_leaf(term: str) -> Count:
     *steps, leaf = term.strip().split(".")
     if "[" in term:
         return _compile_list_leaf(steps, leaf, term)
+
+    def on_top(usage: Mapping[str, Any], problems: Problems) -> int | None:
+        value = usage.get(leaf)
+        return None if value is None else as_count(value, term, problems)
+
+    if not steps:
+        return on_top
 
     def at(usage: Mapping[str, Any], problems: Problems) -> int | None:
         here: Any = usage

@@ -1,6 +1,7 @@
 """What is let in at the door: programs on this machine, not web pages, and bodies of a bounded size."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from collector.intake.gateway.errors import Refusal
 from collector.settings import Limits
@@ -60,6 +61,7 @@ def too_large(length: int, limits: Limits) -> Refusal:
     return Refusal(413, "payload_too_large", message)
 
 
+@lru_cache(maxsize=64)
 def is_loopback_host(host: bytes) -> bool:
     """Whether a Host header, with or without a port, names this machine's loopback."""
     name = host.decode("latin-1").lower()

@@ -4,7 +4,7 @@ Text that the model wrote is skipped, not decoded.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from collector.core.errors import InputError
 from collector.core.usage import decode_answer, find_usage, merge_stream_usage
-from collector.intake.gateway.sse import data_of, split
+from collector.intake.gateway.sse import all_data
 
 _NULL = Raw(b"null")
 _STATES_USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -70,13 +70,15 @@ class _Part(msgspec.Struct):
     service_tier: str | None = None
     choices: list[_Choice] | None = None
     error: Raw = _NULL
+    usage: Raw = _NULL
+    x_groq: Raw = _NULL  # Groq's place for a stream's usage
 
 
 class _Index(msgspec.Struct):
     index: int = 0
 
 
-_decode_part = msgspec.json.Decoder(_Part).decode
+_part_decoder = msgspec.json.Decoder(_Part)
 _decode_index = msgspec.json.Decoder(_Index).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -90,7 +92,7 @@ def read_plain(body: bytes, shape: str) -> Seen:
 
 def read_stream(events: bytes, shape: str, done: bytes) -> Seen:
     """What a run of events says, up to the terminal event whose data is `done`."""
-    data = [data for event in split(events) if (data := data_of(event)) is not None]
+    data = all_data(events)
     terminal = done in data
     seen = _fold(data[: data.index(done)] if terminal else data, shape)
     seen.terminal = terminal
@@ -140,53 +142,76 @@ def is_bare_usage(data: bytes) -> bool:
         return False
 
 
-def _fold(parts: Iterable[bytes], shape: str) -> Seen:
-    seen = Seen()
+def _fold(data: Sequence[bytes], shape: str) -> Seen:
+    seen = Seen(parts=len(data))
     calls: set[tuple[int, int]] = set()
-    for data in parts:
-        seen.parts += 1
-        try:
-            part = _read_part(data)
-        except _UNREADABLE:
+    for n, part in enumerate(_read_parts(data)):
+        if part is None:
             seen.malformed = True
             continue
         _add(seen, part, calls)
-        if _STATES_USAGE.search(data):
-            _add_usage(seen, data, shape)
+        if len(part.usage) > 4 or part.x_groq is not _NULL:
+            _add_usage(seen, part, data[n], shape)
     seen.tool_calls = len(calls)
     return seen
 
 
-def _read_part(data: bytes) -> _Part:
+def _read_parts(data: Sequence[bytes]) -> Sequence[_Part | None]:
+    """All at once where each is one line of the usual types, else one by one."""
     try:
-        return _decode_part(data)
+        parts = _part_decoder.decode_lines(b"\n".join(data))
+    except _UNREADABLE:
+        parts = []
+    return parts if len(parts) == len(data) else [_read_part(each) for each in data]
+
+
+def _read_part(data: bytes) -> _Part | None:
+    try:
+        return _part_decoder.decode(data)
     except msgspec.ValidationError:
-        members = _decode_object(data)  # a member of another type than OpenAI's: the error is what matters then
-        return _Part(error=members.get("error", _NULL))
+        return _read_odd_part(data)
+    except _UNREADABLE:
+        return None
+
+
+def _read_odd_part(data: bytes) -> _Part | None:
+    """A member is of another type than OpenAI's: what matters then is the usage and the error."""
+    try:
+        members = _decode_object(data)
+    except _UNREADABLE:
+        return None
+    return _Part(error=members.get("error", _NULL), usage=members.get("usage", _NULL))
 
 
 def _add(seen: Seen, part: _Part, calls: set[tuple[int, int]]) -> None:
-    seen.origin_id = seen.origin_id or part.id
-    seen.served_model = part.model or seen.served_model
-    seen.provider = part.provider or seen.provider
-    seen.service_tier = part.service_tier or seen.service_tier
-    if _is_error(part.error):
+    if part.id is not None and seen.origin_id is None:
+        seen.origin_id = part.id or None
+    if part.model:
+        seen.served_model = part.model
+    if part.provider:
+        seen.provider = part.provider
+    if part.service_tier:
+        seen.service_tier = part.service_tier
+    if part.error is not _NULL and _is_error(part.error):
         seen.fault = _fault(part.error)
     for choice in part.choices or ():
         _add_choice(seen, choice, calls)
 
 
 def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> None:
-    seen.finish_reason = choice.finish_reason or seen.finish_reason
-    seen.native_finish_reason = choice.native_finish_reason or seen.native_finish_reason
-    if _is_error(choice.error):
+    if choice.finish_reason:
+        seen.finish_reason = choice.finish_reason
+        seen.native_finish_reason = choice.native_finish_reason or seen.native_finish_reason
+    if choice.error is not _NULL and _is_error(choice.error):
         seen.fault = _fault(choice.error)
     said = choice.message or choice.delta
     if said is None:
         return
-    seen.images_out += len(said.images or ())
-    for n, raw in enumerate(said.tool_calls or ()):
-        calls.add((choice.index, n if choice.message else _index(raw)))
+    if said.images:
+        seen.images_out += len(said.images)
+    if said.tool_calls:
+        for n, raw in enumerate(said.tool_calls):
+            calls.add((choice.index, n if choice.message else _index(raw)))
 
 
 def _index(raw: Raw) -> int:
@@ -196,9 +221,11 @@ def _index(raw: Raw) -> int:
         return 0
 
 
-def _add_usage(seen: Seen, data: bytes, shape: str) -> None:
+def _add_usage(seen: Seen, part: _Part, data: bytes, shape: str) -> None:
+    """Where the usage stands in its usual place, the rest of the answer is not decoded for it."""
     try:
-        found = find_usage(shape, decode_answer(data))
+        found = find_usage(shape, {"usage": decode_answer(bytes(part.usage))}) if len(part.usage) > 4 else None
+        found = found or find_usage(shape, decode_answer(data))
     except InputError:
         return
     if found is not None:

@@ -179,8 +179,8 @@ def _images_in(content: Raw) -> int:
 
 def _member(members: Members, name: str, kind: type[T]) -> T | None:
     """One member, None where it is absent or null. Raises Refusal where it is of another type."""
-    raw = members.get(name, _NULL)
-    if _is_null(raw):
+    raw = members.get(name)
+    if raw is None or _is_null(raw):
         return None
     try:
         value: T = _decoders[kind](raw)

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ MAX_KNOWN_KEYS = 10_000
 _LOCAL = ("localhost", "127.", "::1", "0.0.0.0")
 _REFERERS = (b"http-referer", b"referer")
 _TITLES = (b"x-openrouter-title", b"x-title")
+_APP_HEADERS = (*_TITLES, *_REFERERS)
+_REMEMBERED_BYTES = 1024
 
 
 class App(msgspec.Struct, frozen=True):
@@ -35,11 +38,19 @@ NO_APP = App()
 
 def app_of(headers: Mapping[bytes, bytes]) -> App:
     """The app that HTTP-Referer and X-OpenRouter-Title or X-Title name."""
-    title = _first(headers, _TITLES)
-    referer = _first(headers, _REFERERS)
+    stated = tuple([headers.get(name, b"") for name in _APP_HEADERS])
+    return _known_app(stated) if sum(map(len, stated)) <= _REMEMBERED_BYTES else _app(stated)
+
+
+def _app(stated: tuple[bytes, ...]) -> App:
+    title, other_title, referer, other_referer = map(_text, stated)
+    title, referer = title or other_title, referer or other_referer
     if title is None and referer is None:
         return NO_APP
     return App(identity=_origin(referer) or title, title=title)
+
+
+_known_app = lru_cache(maxsize=4096)(_app)  # the same few apps send all the calls
 
 
 def session_of(headers: Mapping[bytes, bytes], stated: str | None) -> str | None:
@@ -104,8 +115,11 @@ def _make_secret(path: Path) -> None:
 
 
 def _first(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
-    found = (clip(headers[name].decode("utf-8", "replace")) for name in names if name in headers)
-    return next((text for text in found if text), None)
+    return next((text for name in names if name in headers and (text := _text(headers[name]))), None)
+
+
+def _text(stated: bytes) -> str | None:
+    return clip(stated.decode("utf-8", "replace"))
 
 
 def _origin(referer: str | None) -> str | None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from collector.core.calls import Attempt, Call, Quality, clip
-from collector.core.outcomes import Facts, Outcome, decide, normal_finish_reason
+from collector.core.outcomes import Facts, Outcome, normal_finish_reason
 from collector.core.usage import Reading, read_usage, shape_for
 from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.asked import Asked
@@ -67,7 +67,7 @@ def closed(
         id=call.id,
         source=call.source,
         started_at=call.started_at,
-        outcome=attempts[-1].outcome if attempts else decide(facts),
+        outcome=attempts[-1].outcome,
         operation=call.operation,
         model=call.model,
         served_model=clip(seen.served_model),

@@ -78,16 +78,20 @@ class Relay:
         self._ticket = services.books.open(self._call)
         self._ending = ending = Ending()
         loop = asyncio.get_running_loop()
-        deadline = loop.call_later(services.settings.total_timeout_s, ending.end, "timeout")
-        watch = loop.call_later(WATCH_AFTER_S, self._client.watch, ending)
+        self._timer = loop.call_later(min(WATCH_AFTER_S, services.settings.total_timeout_s), self._watch)
         try:
             await self._run(plan)
         finally:
             ending.sealed = True
-            deadline.cancel()
-            watch.cancel()
+            self._timer.cancel()
             self._client.unwatch()
             self._drop_unfinished()
+
+    def _watch(self) -> None:
+        """The call is no short one: see that it ends when its client leaves, and by its deadline."""
+        self._client.watch(self._ending)
+        left_s = self._began + self._services.settings.total_timeout_s - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(left_s, self._ending.end, "timeout")
 
     async def _run(self, plan: tuple[Route, ...]) -> None:
         try:
@@ -161,6 +165,7 @@ class Relay:
                 await client.more(out)
             if passage.ended:
                 break
+            await asyncio.sleep(0)  # what arrives in this turn of the loop then goes on in one piece
             try:
                 chunk = await answer.chunk()
             except UpstreamFailed as failure:
@@ -191,7 +196,7 @@ class Relay:
     async def _read_to_end(self, trial: Trial) -> None:
         """A connection is kept only when its answer was read to the end, which mostly follows the terminal event."""
         assert trial.answer is not None
-        if trial.passage is not None and trial.passage.terminal:
+        if trial.passage is not None and trial.passage.terminal and not trial.answer.ended:
             try:
                 async with asyncio.timeout(END_OF_BODY_S):
                     await trial.answer.chunk()

@@ -14,6 +14,7 @@ from collector.core.errors import PriceError, SettingsError
 from collector.intake.gateway.app import Gateway
 from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames, load_secret
+from collector.intake.gateway.protocol import Protocol
 from collector.intake.gateway.record import SOURCE
 from collector.intake.gateway.relay import Services
 from collector.intake.gateway.routing import routes_of
@@ -111,7 +112,7 @@ def bind(host: str, port: int) -> socket.socket:
 def _server(app: Gateway, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -130,7 +131,7 @@ def _tariff(settings: Settings) -> Tariff:
     """A price list that cannot be read stops the ledger, not the traffic."""
     try:
         book = load_book(settings)
-        book.find("", None, 0)  # price lists are read at their first use: now, not in the first call
+        book.find("gpt-4o", "openai", 0)  # price lists are read at their first use: now, not in the first call
         return Tariff(book)
     except PriceError as error:
         log.error("%s; answers carry no cost until it is corrected and the gateway restarted", error)

@@ -42,6 +42,24 @@ def data_of(event: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
+def all_data(events: bytes) -> list[bytes]:
+    """The data of every event of a run that has any."""
+    if events.startswith(b"data: ") and events.endswith(b"\n\n") and b"\r" not in events:
+        plain = events[6:-2].split(b"\n\ndata: ")
+        if events.count(b"\n") == 2 * len(plain):  # no event has another line
+            return plain
+    return [data for event in split(events) if (data := data_of(event)) is not None]
+
+
+def cut_first(events: bytes) -> tuple[bytes, bytes]:
+    """The first event of a run and what follows it."""
+    if b"\r" not in events:
+        at = events.find(b"\n\n") + 2
+        return (events[:at], events[at:]) if at > 1 else (events, b"")
+    end = _END_OF_EVENT.search(events)
+    return (events[: end.end()], events[end.end() :]) if end else (events, b"")
+
+
 def event_of(data: bytes) -> bytes:
     """The event that carries one line of data."""
     return b"data: " + data + b"\n\n"

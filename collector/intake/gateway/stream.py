@@ -7,10 +7,12 @@ import msgspec
 
 from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object, read_stream, tells_error
 from collector.intake.gateway.operations import Operation
-from collector.intake.gateway.sse import Cutter, data_of, split
+from collector.intake.gateway.sse import Cutter, cut_first, data_of
 from collector.settings import Limits
 
 _OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
+# What an event that may have to be held back contains, apart from the terminal one.
+_MARKS = (b'"error"', b'"choices":[]', b'"choices": []')
 
 
 class Passage:
@@ -31,7 +33,7 @@ class Passage:
         self._max_event_bytes = limits.max_event_bytes
         self._max_copy_bytes = limits.max_stream_copy_bytes
         self._drops_usage = drops_usage
-        self._marks = (operation.done, b'"error"', *((b"[]",) if drops_usage else ()))
+        self._marks = (operation.done, *_MARKS)
         self._tag = _tag(names_provider) if names_provider else b""
         self._cutter = Cutter()
         self._first_events = b""
@@ -64,27 +66,46 @@ class Passage:
 
     def _pass(self, events: bytes) -> bytes:
         self._keep(events)
-        if self.first is None or any(mark in events for mark in self._marks):
+        if self.first is None or self._clean_length(events) < len(events):
             events = self._sift(events)
         return _OBJECT_AT_LINE_START.sub(self._tag, events) if self._tag else events
 
     def _sift(self, events: bytes) -> bytes:
-        """Event by event: what may go on, up to one that is held back."""
+        """What may go on, up to an event that is held back."""
         passed = []
-        for event in split(events):
-            data = data_of(event)
-            if data is not None:
-                if data == self._done:
-                    self.terminal = event
-                    break
-                self.first = data if self.first is None else self.first
-                if tells_error(data):
-                    self.faulty = True
-                    break
-                if self._drops_usage and is_bare_usage(data):
-                    continue
-            passed.append(event)
+        while events and not self.ended:
+            if self.first is not None:
+                clean = self._clean_length(events)
+                passed.append(events[:clean])
+                events = events[clean:]
+            event, events = cut_first(events)
+            if self._passes(event):
+                passed.append(event)
         return b"".join(passed)
+
+    def _clean_length(self, events: bytes) -> int:
+        """How many bytes, up to the end of an event, hold no mark of an event that may have to be held back."""
+        first = len(events)
+        for mark in self._marks:
+            at = events.find(mark, 0, first)
+            if at >= 0:
+                first = at
+        if first == len(events):
+            return first
+        end = events.rfind(b"\n\n", 0, first)
+        return end + 2 if end >= 0 else 0
+
+    def _passes(self, event: bytes) -> bool:
+        data = data_of(event)
+        if data is None:
+            return True
+        if data == self._done:
+            self.terminal = event
+            return False
+        if self.first is None:
+            self.first = data
+        self.faulty = tells_error(data)
+        return not self.faulty and not (self._drops_usage and is_bare_usage(data))
 
     def _keep(self, events: bytes) -> None:
         self._copy.append(events)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import lru_cache
 
 from collector.core.calls import Attempt
 from collector.core.outcomes import Facts, Outcome, decide
@@ -19,6 +20,7 @@ from collector.settings import Settings
 
 MAX_ERROR_BYTES = 256 * 1024
 _RETRY_AFTER_CHARS = 64
+_decide = lru_cache(maxsize=1024)(decide)  # the same few endings come again and again
 
 
 class TrialFailed(Exception):
@@ -98,7 +100,7 @@ class Trial:
     def end(self, facts: Facts) -> Outcome:
         """The attempt is over."""
         self.facts = facts
-        self.outcome = decide(facts)
+        self.outcome = _decide(facts)
         return self.outcome
 
     def fail(self, error_type: str | None, **known: object) -> None:
@@ -166,7 +168,7 @@ class Trial:
         self.fault = seen.fault
         told = error_type_of(seen.fault) or "error_in_answer" if seen.fault else None
         known = {"error_inside": seen.fault is not None, "finish_reason": seen.finish_reason}
-        if decide(self.facts_of(told, **known)) is not Outcome.OK:
+        if _decide(self.facts_of(told, **known)) is not Outcome.OK:
             self.fail(told or "error_in_answer", **known)
 
 

@@ -1,19 +1,15 @@
-"""The client side towards providers, behind a small interface so that a faster one can take its place."""
+"""The client side towards providers, behind a small interface: post, then the answer in chunks."""
 
 import ssl
 import zlib
 from types import TracebackType
 
-import aiohttp
-from yarl import URL
-
+from collector.intake.gateway.http1 import Connection, MalformedAnswer, request_head
+from collector.intake.gateway.pool import NoConnection, Origin, Pool, Target, target_of
 from collector.settings import Settings
 
-KEEP_ALIVE_S = 30.0
-DNS_CACHE_S = 60
 _WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, told apart by their header
 _MAX_UNPACKED_BYTES = 16 * 1024 * 1024  # of one chunk
-_AUTOMATIC = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class UpstreamFailed(Exception):
@@ -26,114 +22,122 @@ class UpstreamFailed(Exception):
 
 
 # The first that fits; the words are recorded as the attempt's error type.
-FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ClientSSLError, "tls", "tls_failed"),
+CONNECT_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (ssl.SSLError, "tls", "tls_failed"),
-    (aiohttp.ConnectionTimeoutError, "timeout", "connect_timeout"),
+    (TimeoutError, "timeout", "connect_timeout"),
+    (Exception, "connect", "connect_failed"),
+)
+FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+    (ssl.SSLError, "tls", "tls_failed"),
     (TimeoutError, "timeout", "timeout"),
-    (aiohttp.ClientConnectorError, "connect", "connect_failed"),
-    (aiohttp.InvalidURL, "connect", "connect_failed"),
-    (aiohttp.ClientPayloadError, "disconnect", "disconnected"),
-    (aiohttp.ServerDisconnectedError, "disconnect", "disconnected"),
-    (aiohttp.ClientResponseError, "malformed", "malformed_answer"),
-    (aiohttp.ClientError, "disconnect", "disconnected"),
     (OSError, "disconnect", "disconnected"),
+    (MalformedAnswer, "malformed", "malformed_answer"),
     (zlib.error, "malformed", "malformed_encoding"),
 )
+_RAISED: tuple[type[Exception], ...] = tuple(kind for kind, _, _ in FAILURES)
 
 
 class Answer:
-    """An answer whose head has arrived. `header` names are asked in lower case."""
+    """An answer whose head has arrived. Header names are in lower case."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._unpack = _unpacker(response.headers.get("Content-Encoding"))
-        self.status = response.status
-        self.raw_headers = response.raw_headers
+    __slots__ = ("_connection", "_origin", "_pool", "_unpack", "raw_headers", "status")
+
+    def __init__(self, connection: Connection, pool: Pool, origin: Origin) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._origin = origin
+        self.status = connection.status
+        self.raw_headers = connection.headers
+        self._unpack = _unpacker(self.header("content-encoding"))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end has arrived; there may be bytes left to read."""
+        return self._connection.done
 
     def header(self, name: str) -> str:
-        return self._response.headers.get(name, "")
+        """A header's value, empty where it is absent."""
+        wanted = name.encode()
+        return next((value.decode("latin-1") for known, value in self.raw_headers if known == wanted), "")
 
     async def chunk(self) -> bytes:
         """The next bytes as they arrive, empty at the end. Raises UpstreamFailed."""
         try:
-            while data := await self._response.content.readany():
+            while data := await self._connection.chunk():
                 if plain := self._unpack(data) if self._unpack else data:
                     return plain
         except _RAISED as error:
-            raise _failed(error) from None
+            raise _failed(error, FAILURES) from None
         return b""
 
     async def whole(self, max_bytes: int) -> bytes:
         """The whole body. Raises UpstreamFailed, also where it is longer than `max_bytes`."""
-        body = await self.chunk()
-        if not body or self._response.content.at_eof():
-            return self._bounded(body, max_bytes)
-        pieces, length = [body], len(body)
+        pieces: list[bytes] = []
+        length = 0
         while piece := await self.chunk():
             pieces.append(piece)
             length += len(piece)
             if length > max_bytes:
-                break
-        return self._bounded(b"".join(pieces), max_bytes)
-
-    def _bounded(self, body: bytes, max_bytes: int) -> bytes:
-        if len(body) > max_bytes:
-            self.drop()
-            raise UpstreamFailed("malformed", "answer_too_large")
-        return body
+                self.drop()
+                raise UpstreamFailed("malformed", "answer_too_large")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def release(self) -> None:
         """Done with it: the connection is kept when the answer was read to its end, else closed."""
-        self._response.release()
+        self._pool.give_back(self._origin, self._connection)
 
     def drop(self) -> None:
         """Close the connection, so that the provider stops working for nobody."""
-        self._response.close()
+        self._connection.close()
 
 
 class Upstream:
     """One pool of connections for all providers; an asynchronous context manager."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._urls: dict[str, URL] = {}
+    def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+        self._pool = Pool(settings.connect_timeout_s, settings.limits.max_header_bytes, tls)
+        self._targets: dict[str, Target] = {}
 
     async def __aenter__(self) -> "Upstream":
-        limit = self._settings.limits.max_concurrent_calls
-        connector = aiohttp.TCPConnector(limit=limit, ttl_dns_cache=DNS_CACHE_S, keepalive_timeout=KEEP_ALIVE_S)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
-            skip_auto_headers=_AUTOMATIC,
-            trust_env=False,
-        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        self._pool.close()
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Send a request; returns when the answer's head is there. Raises UpstreamFailed."""
-        known = self._urls.get(url)
-        if known is None:
-            known = self._urls[url] = URL(url)
+        target = self._targets.get(url) or self._target(url)
         try:
-            return Answer(await self._session.post(known, data=body, headers=headers, allow_redirects=False))
+            head = request_head("POST", target.path, target.host_header, headers, len(body))
+            connection = await self._pool.take(target.origin)
+        except NoConnection as none:
+            raise _failed(none.cause, CONNECT_FAILURES) from None
+        except ValueError as error:
+            raise _failed(error, CONNECT_FAILURES) from None
+        try:
+            connection.send(head, body)
+            await connection.head()
         except _RAISED as error:
-            raise _failed(error) from None
+            connection.close()
+            raise _failed(error, FAILURES) from None
+        except BaseException:
+            connection.close()
+            raise
+        return Answer(connection, self._pool, target.origin)
+
+    def _target(self, url: str) -> Target:
+        try:
+            target = self._targets[url] = target_of(url)
+        except ValueError as error:
+            raise _failed(error, CONNECT_FAILURES) from None
+        return target
 
 
-_RAISED = (*(kind for kind, _, _ in FAILURES), ValueError)
-
-
-def _failed(error: Exception) -> UpstreamFailed:
-    fitting = ((failure, error_type) for kind, failure, error_type in FAILURES if isinstance(error, kind))
-    return UpstreamFailed(*next(fitting, ("malformed", "malformed_answer")))
+def _failed(error: Exception, table: tuple[tuple[type[Exception], str, str], ...]) -> UpstreamFailed:
+    failure, error_type = next((f, told) for kind, f, told in table if isinstance(error, kind))
+    return UpstreamFailed(failure, error_type)
 
 
 class _Unpacker:
@@ -156,5 +160,5 @@ class _Unpacker:
         return plain
 
 
-def _unpacker(encoding: str | None) -> _Unpacker | None:
-    return _Unpacker() if encoding and encoding.strip().lower() in ("gzip", "x-gzip", "deflate") else None
+def _unpacker(encoding: str) -> _Unpacker | None:
+    return _Unpacker() if encoding.strip().lower() in ("gzip", "x-gzip", "deflate") else None

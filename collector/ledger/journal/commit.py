@@ -15,8 +15,8 @@ Release = Callable[[JournalFailed | None], None]
 class GroupCommit:
     """One thread that syncs for all who wait, and ticks once every `tick_s` seconds.
 
-    `flush` makes durable all that was appended before it is called; it raises JournalFailed. `is_busy` says whether more
-    calls are open: then a sync waits a moment for them, because every sync costs the loop's thread its turn.
+    `flush` makes durable all that was appended before it is called; it raises JournalFailed. `is_busy` says whether
+    more calls are open: then a sync waits a moment for them, because every sync costs the loop's thread its turn.
     """
 
     def __init__(

@@ -1,0 +1,202 @@
+"""One connection to a provider: HTTP/1.1 (RFC 9112), one request at a time, parsed by httptools.
+
+A general client spends more time on one small answer than everything else the gateway does with it; the relay needs no
+cookies, redirects, retries or decoding.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import httptools
+
+HIGH_WATER_BYTES = 256 * 1024  # unread, above which the provider is made to wait
+_COPIED_BYTES = 64 * 1024
+Headers = list[tuple[bytes, bytes]]
+
+
+class MalformedAnswer(Exception):
+    """What came is no HTTP/1.1 answer."""
+
+
+def request_head(method: str, target: str, host: str, headers: Mapping[str, str], body_bytes: int) -> bytes:
+    """The head of a request. Raises ValueError for a header that would not stay within its line."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    text = "\r\n".join((*lines, f"Content-Length: {body_bytes}", "", ""))
+    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2 or "\0" in text:
+        raise ValueError("a header holds a line break")
+    return text.encode("latin-1")
+
+
+class Connection(asyncio.Protocol):
+    """Sends a request and gives its answer: `status` and `headers` after `head`, then the body in chunks.
+
+    `done`: the answer has arrived to its end. `reusable`: and another request may follow it.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_body",
+        "_buffered",
+        "_failure",
+        "_header_bytes",
+        "_is_paused",
+        "_loop",
+        "_max_header_bytes",
+        "_parser",
+        "_transport",
+        "_waiter",
+        "done",
+        "headers",
+        "idle_since",
+        "is_open",
+        "reusable",
+        "status",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_header_bytes: int) -> None:
+        self._loop = loop
+        self._max_header_bytes = max_header_bytes
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._parser: httptools.HttpResponseParser | None = None  # until the first request
+        self.is_open = False
+        self.idle_since = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._body: list[bytes] = []
+        self._buffered = 0
+        self._header_bytes = 0
+        self._is_paused = False
+        self._failure: Exception | None = None
+        self._arrived = False  # the head, that of an answer and not of a notice such as 100 or 103
+        self.status = 0
+        self.headers: Headers = []
+        self.done = False
+        self.reusable = False
+
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send a request. The answer before it must be done."""
+        assert self._transport is not None
+        self._reset()
+        self._parser = httptools.HttpResponseParser(self)
+        if len(body) < _COPIED_BYTES:
+            # After the other work of this turn of the loop: a provider that was woken for one request reads the rest.
+            self._loop.call_soon(self._write, head + body)
+        else:
+            self._transport.writelines((head, body))
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises MalformedAnswer and OSError."""
+        while not self._arrived:
+            await self._more()
+
+    async def chunk(self) -> bytes:
+        """What has come of the body since the last chunk, or comes next; empty at the end.
+
+        Raises MalformedAnswer and OSError, after everything that had come before.
+        """
+        while not self._body:
+            if self.done:
+                return b""
+            await self._more()
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self._buffered = 0
+        if self._is_paused:
+            self._pause(False)
+        return body
+
+    def close(self) -> None:
+        """Hang up; the provider need not go on."""
+        self.reusable = False
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None or self.done:
+            self.close()  # an answer to nothing
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(MalformedAnswer(str(error)))
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = self.reusable = False
+        if not self.done and self._arrived and error is None and self._failure is None and self._ends_with_connection():
+            self.done = True
+        elif not self.done and self._failure is None:
+            self._failure = error or ConnectionResetError("the provider hung up")
+        self._wake()
+
+    # What the parser finds.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._max_header_bytes:
+            self._fail(MalformedAnswer("the headers of the answer are too large"))
+        elif not self._arrived:  # after it they are trailers
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        self.status = self._parser.get_status_code()
+        self._arrived = self.status >= 200 and self._failure is None
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._buffered += len(body)
+        if self._buffered > HIGH_WATER_BYTES and not self._is_paused:
+            self._pause(True)
+
+    def on_message_complete(self) -> None:
+        if not self._arrived:
+            self.headers = []
+            return
+        assert self._parser is not None
+        self.done = True
+        self.reusable = self.is_open and self._failure is None and bool(self._parser.should_keep_alive())
+
+    def _write(self, data: bytes) -> None:
+        if self.is_open and self._transport is not None:
+            self._transport.write(data)
+
+    def _ends_with_connection(self) -> bool:
+        return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+
+    def _pause(self, is_paused: bool) -> None:
+        self._is_paused = is_paused
+        if self._transport is None or not self.is_open:
+            return
+        if is_paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = failure
+        self.close()
+
+    async def _more(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
