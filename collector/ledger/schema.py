@@ -21,8 +21,8 @@ from collector.core.meters import COMMON_METERS, METERS
 metadata = MetaData()
 
 
-def _meters(names: tuple[str, ...] | list[str], **options: bool) -> list[Column[int]]:
-    return [Column(METERS[name].column, BigInteger, **options) for name in names]
+def _meters(names: tuple[str, ...] | list[str], *, nullable: bool = True) -> list[Column[int]]:
+    return [Column(METERS[name].column, BigInteger, nullable=nullable) for name in names]
 
 
 meta = Table(
