@@ -68,7 +68,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_record_bytes: Positive = 64 * 1024  # one record of the journal
     segment_bytes: Positive = 64 * 1024 * 1024
     journal_bytes: Positive = 4 * 1024 * 1024 * 1024
-    batch_calls: Positive = 2_000
+    batch_calls: Positive = 5_000
     max_query_days: Positive = 1_100
     row_query_days: Positive = 7
     usage_wait_s: Seconds = 2.0  # how long a finished stream is read on for its usage
