@@ -22,6 +22,7 @@ async def announce(servers: list[tuple[str, str, int, str]]) -> None:
             click.echo(f"{name:<10} {address(host, port, path)}")
         else:
             say(f"{name} does not answer on {address(host, port, path)} yet")
+    click.echo("Ctrl-C ends all", err=True)
 
 
 def address(host: str, port: int, path: str = "") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Engine
 
 from collector.core.calls import Call
@@ -25,6 +25,7 @@ CALLS = 30_000
 DAY_US = 86_400_000_000
 KEPT_US = 2 * DAY_US  # a past that ended longer ago leaves a hole before today, and is made anew
 DEMO = "demo"  # the ledger's mark; its value says when the past was made
+UNFINISHED = "0"
 
 
 def renew_past(settings: Settings, now_us: int) -> Iterator[int]:
@@ -38,9 +39,11 @@ def renew_past(settings: Settings, now_us: int) -> Iterator[int]:
     _remove(settings.data_dir)
     engine = open_ledger(settings.ledger_url, create=True)
     try:
+        with writing(engine).begin() as connection:
+            connection.execute(insert(meta).values(key=DEMO, value=UNFINISHED))
         yield from _write(settings, engine, now_us)
         with writing(engine).begin() as connection:
-            connection.execute(insert(meta).values(key=DEMO, value=str(now_us)))
+            connection.execute(update(meta).where(meta.c.key == DEMO).values(value=str(now_us)))
     finally:
         engine.dispose()
 
