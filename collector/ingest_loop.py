@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sqlalchemy.engine import Engine
 
 from collector.clock import now_us
-from collector.core.errors import LockHeld
+from collector.core.errors import CallmeterError, LockHeld
 from collector.ledger.book import load_book
 from collector.ledger.engines import open_ledger
 from collector.ledger.ingest import drain
@@ -29,7 +29,7 @@ State: TypeAlias = tuple[tuple[str, int, int], ...]
 def ingest_forever(settings: Settings, stop: Stop, say: Say) -> None:
     """Drains soon after any change in the journal, until `stop`. A failure is said once and tried again."""
     engine = open_ledger(settings.ledger_url, create=True)
-    loop = _Loop(settings, engine, stop)
+    loop = _Loop(settings, engine, stop, say)
     said, pause_s = "", LOOK_EVERY_S
     while not stop():
         try:
@@ -46,8 +46,8 @@ def ingest_forever(settings: Settings, stop: Stop, say: Say) -> None:
 class _Loop:
     """What is remembered between two looks at the journal."""
 
-    def __init__(self, settings: Settings, engine: Engine, stop: Stop) -> None:
-        self._settings, self._engine, self._stop = settings, engine, stop
+    def __init__(self, settings: Settings, engine: Engine, stop: Stop, say: Say) -> None:
+        self._settings, self._engine, self._stop, self._say = settings, engine, stop, say
         self._own_prices = settings.data_dir / "prices.toml"
         self._book, self._book_of = load_book(settings), stamp(self._own_prices)
         self._seen: State | None = None
@@ -58,12 +58,20 @@ class _Loop:
         state = journal_state(self._settings.journal_dir)
         if state == self._seen and time.monotonic() - self._drained_at < DRAIN_ANYWAY_S:
             return
-        if stamp(self._own_prices) != self._book_of:
-            self._book, self._book_of = load_book(self._settings), stamp(self._own_prices)
+        self._reread_prices()
         zones, limits = self._settings.zones, self._settings.limits
         drain(self._engine, self._settings.journal_dir, self._book, limits, now_us(), zones, self._stop)
         self._seen = state if is_settled(state, now_us()) else None
         self._drained_at = time.monotonic()
+
+    def _reread_prices(self) -> None:
+        """Takes over a changed prices.toml; one that is wrong is said once, and the prices before it stay in force."""
+        if (changed := stamp(self._own_prices)) != self._book_of:
+            self._book_of = changed
+            try:
+                self._book = load_book(self._settings)
+            except CallmeterError as problem:
+                self._say(f"the prices stay as they were: {problem}")
 
 
 def is_settled(state: State, at_us: int) -> bool:
