@@ -1,0 +1,118 @@
+"""Rows = cells = questions = CSV, to the last digit, whatever the calls, in any zone."""
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.core.meters import METERS
+from collector.core.money import format_usd, parse_usd
+from collector.core.periods import days, format_day, parse_period
+from collector.core.selection import Selection
+from collector.finance.csvtext import plain_text
+from collector.finance.export import Request, export
+from collector.ledger.questions import spend, usage
+from collector.ledger.questions.ask import rows, total
+from collector.settings import Limits
+from tests.random_calls import END_DAY, FIRST_DAY, many
+from tests.stored import NOW_US, ZONES, store
+
+FIVE_ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
+LIMITS = Limits(row_query_days=10_000)
+groups = st.lists(st.sampled_from(["day", "model", "provider", "app", "key", "user"]), unique=True, max_size=6).map(
+    tuple
+)
+
+
+def table(engine):
+    """What the ledger's rows say: calls, cost of the priced, quantities of all and of the unpriced."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM calls").mappings().all()
+        view = connection.exec_driver_sql("SELECT sum(cost_picousd) FROM v_calls").scalar()
+    assert (view or 0) == sum(row["cost"] or 0 for row in found)
+    quantities: Counter[str] = Counter()
+    for row in found:
+        quantities.update({m.column: row[m.column] for m in METERS.values() if m.common and row[m.column]})
+        quantities.update({"video_in_tokens": 0 if not row["sparse"] else int(row["sparse"].split(":")[1].rstrip("}"))})
+    return len(found), sum(row["cost"] or 0 for row in found), +quantities
+
+
+@settings(max_examples=25, deadline=None)
+@given(many, st.sampled_from(FIVE_ZONES), groups)
+def test_rows_are_cells_are_questions_are_the_csv(calls, zone, by):
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls)
+        count, cost, quantities = table(engine)
+        assert count == len(calls)
+        period = parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
+        question = (Selection(zone=zone), period, ZONES, LIMITS)
+
+        money, meters = rows(engine, spend.spend_per_day(*question)), rows(engine, usage.meters_per_day(*question))
+        assert (total(money, "calls"), total(money, "cost_picousd")) == (count, cost)
+        assert +Counter({m.column: total(meters, m.column) for m in METERS.values()}) == quantities
+
+        out = Path(folder) / "out.csv"
+        manifest = export(engine, ZONES, Request(period, by), out)
+        lines = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
+        last = lines.pop()
+        assert next(iter(last.values())) == "TOTAL"
+        assert last["cost_usd"] == manifest.cost_usd == format_usd(cost)
+        assert sum(parse_usd(line["cost_usd"]) for line in lines if line["cost_usd"]) == cost
+        assert_lines_hold(lines, quantities, manifest)
+        assert (manifest.calls, manifest.rows) == (count, len(lines))
+        again = export(engine, ZONES, Request(period, by), Path(folder) / "again.csv")
+        assert again.sha256 == manifest.sha256
+        engine.dispose()
+
+
+def assert_lines_hold(lines, quantities, manifest):
+    found: Counter[str] = Counter()
+    unpriced: Counter[str] = Counter()
+    for line in lines:
+        if line["cost_usd"]:
+            assert int(line["quantity"]) * parse_usd(line["unit_price_usd"]) == parse_usd(line["cost_usd"])
+        else:
+            assert line["unit_price_usd"] == ""
+            unpriced[line["unit"]] += int(line["quantity"])
+        if line["unit"] != "adjustment":
+            found[line["unit"]] += int(line["quantity"])
+        assert "e" not in (line["quantity"] + line["unit_price_usd"] + line["cost_usd"]).lower()
+    assert found == quantities
+    assert {unit: n for unit, n in manifest.unpriced.items() if unit != "calls"} == dict(unpriced)
+
+
+@settings(max_examples=25, deadline=None)
+@given(many, st.sampled_from(FIVE_ZONES), st.sampled_from(["", "model", "app", "user"]))
+def test_the_days_of_a_period_add_up_to_the_period(calls, zone, group):
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls)
+        period = parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
+        found = rows(engine, spend.spend_per_day(Selection(zone=zone, group=group), period, ZONES, LIMITS))
+        by_day: Counter[int] = Counter()
+        for row in found:
+            by_day[row.day] += row.cost_picousd
+        assert set(by_day) <= set(days(period))
+        for day in by_day:
+            one_day = parse_period(f"{format_day(day)}..{format_day(day + 1)}", zone, NOW_US)
+            alone = rows(engine, spend.spend_per_day(Selection(zone=zone, group=group), one_day, ZONES, LIMITS))
+            assert total(alone, "cost_picousd") == by_day[day]
+        engine.dispose()
+
+
+@settings(max_examples=15, deadline=None)
+@given(many)
+def test_names_come_back_out_of_the_csv_as_they_were(calls):
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls)
+        out = Path(folder) / "out.csv"
+        period = parse_period(f"{FIRST_DAY}..{END_DAY}", "UTC", NOW_US)
+        export(engine, ZONES, Request(period, calls=True), out)
+        found = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
+        assert {line["id"]: plain_text(line["app"]) for line in found} == {c.id: c.app or "" for c in calls}
+        starts = ("=", "+", "-", "@", "\t", "\r")
+        assert not [line["app"] for line in found if line["app"].startswith(starts)]
+        engine.dispose()
