@@ -19,7 +19,7 @@ from collector.ledger.book import load_book
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger, writing
 from collector.ledger.ingest import drain
-from collector.ledger.rollups import declare
+from collector.ledger.rollups import Progress, declare
 from collector.ledger.schema import job_runs, names
 from collector.locks import hold
 from collector.settings import Settings
@@ -35,6 +35,7 @@ class Work(msgspec.Struct, frozen=True):
     settings: Settings
     engine: Engine
     now_us: int
+    progress: Progress | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ def _has_new_zone(work: Work) -> bool:
 
 def _declare(work: Work) -> int:
     with writing(work.engine).begin() as connection:
-        return len(declare(connection, work.settings.zones))
+        return len(declare(connection, work.settings.zones, work.progress))
 
 
 JOBS = (
@@ -136,27 +137,27 @@ def is_due(job: Job, last: Run | None, now_us: int) -> bool:
     return at is None or last is None or now_us >= at - slack_us or now_us < last.started_at
 
 
-def collect(settings: Settings, now: Callable[[], int], jobs: Sequence[Job] | None = None) -> list[str]:
+def collect(
+    settings: Settings, now: Callable[[], int], jobs: Sequence[Job] | None = None, progress: Progress | None = None
+) -> list[str]:
     """Does what is due, or exactly `jobs`; returns one line for each that failed.
 
-    `now` gives microseconds UTC. Raises LockHeld when another process is at it.
+    `now` gives microseconds UTC; `progress` is told how far long work is. Raises LockHeld when another one collects.
     """
     if not settings.data_dir.is_dir():
         raise UsageError(f"the data directory {settings.data_dir} does not exist: create it or run `callmeter up`")
     with hold(settings.data_dir / "collect.lock", "collect"):
         engine = open_ledger(settings.ledger_url, create=True)
         try:
-            return [line for line in _run_each(settings, engine, now, jobs) if line]
+            return [line for line in _run_each(Work(settings, engine, 0, progress), now, jobs) if line]
         finally:
             engine.dispose()
 
 
-def _run_each(
-    settings: Settings, engine: Engine, now: Callable[[], int], jobs: Sequence[Job] | None
-) -> Iterator[str | None]:
-    last = last_runs(engine)
+def _run_each(base: Work, now: Callable[[], int], jobs: Sequence[Job] | None) -> Iterator[str | None]:
+    last = last_runs(base.engine)
     for job in JOBS if jobs is None else jobs:
-        work = Work(settings, engine, now())
+        work = msgspec.structs.replace(base, now_us=now())
         if jobs is not None or (is_due(job, last.get(job.name), work.now_us) and job.needed(work)):
             yield run_job(job, work, now)
 

@@ -69,6 +69,7 @@ class _Supervisor:
         if ready:
             tasks.append(asyncio.create_task(ready()))
         await self.stop.wait()
+        say("ending; a second Ctrl-C ends at once")
         await self._end_all()
         for task in tasks:
             task.cancel()

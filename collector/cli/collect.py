@@ -2,6 +2,7 @@
 
 import click
 
+from collector.cli.bars import bar
 from collector.cli.context import pass_settings
 from collector.clock import now_us
 from collector.core.errors import CallmeterError
@@ -18,7 +19,9 @@ Examples:
 @pass_settings
 def collect(settings: Settings) -> None:
     """Do every job that is due, once; 1 when one failed, 75 when another process is at it."""
-    report(do_what_is_due(settings, now_us))
+    with bar("zone") as progress:
+        failed = do_what_is_due(settings, now_us, progress=progress)
+    report(failed)
 
 
 def report(failed: list[str]) -> None:

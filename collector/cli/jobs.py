@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from collector.cli.bars import bar
 from collector.cli.collect import report
 from collector.cli.context import pass_settings
 from collector.clock import now_us
@@ -32,7 +33,10 @@ def jobs(ctx: click.Context) -> None:
 @pass_settings
 def run(settings: Settings, name: str) -> None:
     """Run the job NAME now, whether it is due or not."""
-    report(collect(settings, now_us, [job_named(name)]))
+    job = job_named(name)
+    with bar(name) as progress:
+        failed = collect(settings, now_us, [job], progress)
+    report(failed)
 
 
 @click.command()
