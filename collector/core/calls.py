@@ -83,7 +83,24 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 def new_call_id(now_us: int) -> str:
     """A fresh UUIDv7 (RFC 9562) as 32 hex digits; ids sort by microsecond."""
-    return call_id_at(now_us, os.urandom(8))
+    return call_id_at(now_us, _seed())
+
+
+_SEEDS_AT_ONCE = 256
+_seeds: list[bytes] = []
+
+
+def _seed() -> bytes:
+    """8 bytes of the system's randomness, asked for many times at once; `pop` gives each to one thread only."""
+    while True:
+        try:
+            return _seeds.pop()
+        except IndexError:
+            fresh = os.urandom(8 * _SEEDS_AT_ONCE)
+            _seeds.extend(fresh[at : at + 8] for at in range(0, len(fresh), 8))
+
+
+os.register_at_fork(after_in_child=_seeds.clear)
 
 
 def call_id_at(started_at_us: int, seed: bytes) -> str:

@@ -75,8 +75,11 @@ def find_usage(shape: str, body: object) -> dict[str, Any] | None:
     """The usage object in a decoded answer or stream event, None where it has none or an empty one."""
     if not isinstance(body, dict):
         return None
-    found = (value_at(body, place) for place in _compiled(shape).shape.places)
-    return next((usage for usage in found if isinstance(usage, dict) and usage), None)
+    for place in _compiled(shape).shape.places:
+        usage = value_at(body, place)
+        if isinstance(usage, dict) and usage:
+            return usage
+    return None
 
 
 def find_service_tier(shape: str, body: object) -> str | None:

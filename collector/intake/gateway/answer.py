@@ -149,11 +149,35 @@ def _fold(data: Sequence[bytes], shape: str) -> Seen:
         if part is None:
             seen.malformed = True
             continue
+        if n and _says_nothing_new(seen, part):
+            continue
         _add(seen, part, calls)
         if len(part.usage) > 4 or part.x_groq is not _NULL:
             _add_usage(seen, part, data[n], shape)
     seen.tool_calls = len(calls)
     return seen
+
+
+def _says_nothing_new(seen: Seen, part: _Part) -> bool:
+    """Whether a part of a stream holds text alone, as nearly all do."""
+    choices = part.choices
+    if choices is None or len(choices) != 1 or part.x_groq is not _NULL or len(part.usage) > 4:
+        return False
+    choice = choices[0]
+    said = choice.delta
+    return (
+        choice.finish_reason is None
+        and said is not None
+        and said.tool_calls is None
+        and said.images is None
+        and choice.message is None
+        and part.error is _NULL
+        and choice.error is _NULL
+        and part.model == seen.served_model
+        and part.service_tier == seen.service_tier
+        and part.provider == seen.provider
+        and seen.origin_id is not None
+    )
 
 
 def _read_parts(data: Sequence[bytes]) -> Sequence[_Part | None]:

@@ -38,6 +38,9 @@ def split(events: bytes) -> list[bytes]:
 
 def data_of(event: bytes) -> bytes | None:
     """The data of one event, its lines joined by newlines; None for an event without data (a comment, a ping)."""
+    is_one_line = event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2
+    if is_one_line and b"\r" not in event:
+        return event[6:-2]
     lines = [data for line in _lines(event) if (data := _data_in(line)) is not None]
     return b"\n".join(lines) if lines else None
 

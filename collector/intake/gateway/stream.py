@@ -12,7 +12,8 @@ from collector.settings import Limits
 
 _OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
 # What an event that may have to be held back contains, apart from the terminal one.
-_MARKS = (b'"error"', b'"choices":[]', b'"choices": []')
+_ERROR = b'"error"'
+_MARKS = (_ERROR, b'"choices":[]', b'"choices": []')
 
 
 class Passage:
@@ -66,21 +67,22 @@ class Passage:
 
     def _pass(self, events: bytes) -> bytes:
         self._keep(events)
-        if self.first is None or self._clean_length(events) < len(events):
-            events = self._sift(events)
+        clean = self._clean_length(events) if self.first is not None else 0
+        if clean < len(events):
+            events = self._sift(events, clean)
         return _OBJECT_AT_LINE_START.sub(self._tag, events) if self._tag else events
 
-    def _sift(self, events: bytes) -> bytes:
-        """What may go on, up to an event that is held back."""
-        passed = []
+    def _sift(self, events: bytes, clean: int) -> bytes:
+        """What may go on, up to an event that is held back; the first `clean` bytes hold no such event."""
+        passed = [events[:clean]]
+        events = events[clean:]
         while events and not self.ended:
-            if self.first is not None:
-                clean = self._clean_length(events)
-                passed.append(events[:clean])
-                events = events[clean:]
             event, events = cut_first(events)
             if self._passes(event):
                 passed.append(event)
+            clean = self._clean_length(events) if self.first is not None and not self.ended else 0
+            passed.append(events[:clean])
+            events = events[clean:]
         return b"".join(passed)
 
     def _clean_length(self, events: bytes) -> int:
@@ -104,7 +106,7 @@ class Passage:
             return False
         if self.first is None:
             self.first = data
-        self.faulty = tells_error(data)
+        self.faulty = _ERROR in data and tells_error(data)
         return not self.faulty and not (self._drops_usage and is_bare_usage(data))
 
     def _keep(self, events: bytes) -> None:

@@ -1,0 +1,113 @@
+"""However a stream is cut on its way, the same bytes go on and the same is read in it."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.intake.gateway import answer
+from collector.intake.gateway.answer import Seen, read_stream
+from collector.intake.gateway.operations import OPERATIONS
+from collector.intake.gateway.stream import Passage
+from collector.settings import Limits
+
+CHAT = next(operation for operation in OPERATIONS if operation.name == "chat")
+USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+
+
+def part(delta: object, finish: str | None = None, **more: object) -> dict[str, object]:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m-2026", "choices": choices, **more}
+
+
+def call(index: int, name: str) -> dict[str, object]:
+    return {"tool_calls": [{"index": index, "function": {"name": name, "arguments": "{}"}}]}
+
+
+WORDS = [
+    part({"content": word}) for word in ("Ein", " Wörterbuch", ' with "quotes"', " \\ and\nlines", "字", "[DONE]", "[]")
+]
+HEAD = part({"role": "assistant", "content": ""})
+END = part({}, "stop")
+BARE_USAGE = {"id": "chatcmpl-1", "model": "m-2026", "choices": [], "usage": USAGE}
+STREAMS = {
+    "text": [HEAD, *WORDS, END, BARE_USAGE],
+    "no usage": [HEAD, *WORDS, END],
+    "usage null on the way": [*(part({"content": "w"}, usage=None) for _ in range(9)), END, BARE_USAGE],
+    "usage beside a choice": [HEAD, *WORDS, part({}, "stop", usage=USAGE)],
+    "groq": [HEAD, *WORDS, part({}, "stop", x_groq={"usage": USAGE})],
+    "tools": [HEAD, part(call(0, "a")), part(call(0, "")), part(call(1, "b")), part({}, "tool_calls"), BARE_USAGE],
+    "two choices": [
+        {"id": "x", "model": "m", "choices": [{"index": n % 2, "delta": {"content": "w"}}]} for n in range(6)
+    ],
+    "another model": [HEAD, *WORDS, {**WORDS[0], "model": "m-2"}, {**WORDS[0], "service_tier": "flex"}, END],
+    "an error": [HEAD, *WORDS, {"error": {"message": "overloaded", "code": 503}}],
+    "an error in a choice": [HEAD, {**part({}), "choices": [{"index": 0, "delta": {}, "error": {"code": 502}}]}],
+}
+
+
+def stream(parts: list[dict[str, object]], newline: str = "\n", comments: bool = False, done: bool = True) -> bytes:
+    events = [f"data: {json.dumps(each, ensure_ascii=False)}" for each in parts]
+    if comments:
+        events = [piece for event in events for piece in (": OPENROUTER PROCESSING", f"id: 1{newline}{event}")]
+    if done:
+        events.append("data: [DONE]")
+    return "".join(event + newline * 2 for event in events).encode()
+
+
+def carried(sent: bytes, cuts: list[int], drops_usage: bool) -> tuple[bytes, bytes, bool, Seen]:
+    passage = Passage(CHAT, Limits(), drops_usage, None)
+    out, before = b"", 0
+    for cut in [*sorted(cuts), len(sent)]:
+        if not passage.ended:
+            out += passage.feed(sent[before:cut])
+            before = cut
+    return out, passage.terminal, passage.faulty, passage.seen("openai.chat")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", STREAMS)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_the_same_goes_on_and_is_read_wherever_it_is_cut(name: str, newline: str, data: st.DataObject) -> None:
+    sent = stream(STREAMS[name], newline, data.draw(st.booleans()))
+    cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=12))
+    drops_usage = data.draw(st.booleans())
+    out, terminal, faulty, seen = carried(sent, cuts, drops_usage)
+    whole_out, whole_terminal, whole_faulty, whole_seen = carried(sent, [], drops_usage)
+    assert (out, faulty) == (whole_out, whole_faulty)
+    # Cut between the last CR and LF, the end is not waited for any longer: a CR ends a line too.
+    assert terminal == whole_terminal or (newline == "\r\n" and terminal + b"\n" == whole_terminal)
+    assert faulty or seen == whole_seen
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_parts_that_are_passed_over_would_have_said_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = read_stream(stream(STREAMS[name]), "openai.chat", CHAT.done)
+    monkeypatch.setattr(answer, "_says_nothing_new", lambda seen, part: False)
+    assert read_stream(stream(STREAMS[name]), "openai.chat", CHAT.done) == quick
+
+
+def test_only_the_usage_chunk_that_nobody_asked_for_and_the_end_are_held_back() -> None:
+    sent = stream(STREAMS["text"])
+    out, terminal, faulty, seen = carried(sent, [], drops_usage=True)
+    assert out == stream([HEAD, *WORDS, END], done=False)
+    assert carried(sent, [], drops_usage=False)[0] == stream(STREAMS["text"], done=False)
+    assert terminal == b"data: [DONE]\n\n"
+    assert not faulty
+    assert (seen.usage, seen.finish_reason, seen.served_model) == (USAGE, "stop", "m-2026")
+    assert (seen.parts, seen.terminal, seen.malformed) == (10, True, False)
+
+
+def test_an_error_is_held_back_and_what_came_before_it_goes_on() -> None:
+    out, _, faulty, seen = carried(stream(STREAMS["an error"]), [], drops_usage=True)
+    assert out == stream([HEAD, *WORDS], done=False)
+    assert faulty
+    assert msgspec.structs.asdict(seen.fault or answer.Fault())["status"] == 503
+
+
+def test_a_part_that_is_no_json_is_noticed_among_plain_ones() -> None:
+    sent = stream([HEAD, *WORDS], done=False) + b'data: {"id": "chatcmpl-1", "choices": [\n\n' + stream([END])
+    assert carried(sent, [], drops_usage=True)[3].malformed
