@@ -64,7 +64,8 @@ class _Supervisor:
         self.stop, self.hurry = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._on_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+                loop.add_signal_handler(number, self._on_signal)
         tasks = [asyncio.create_task(self._keep(part)) for part in self.parts]
         if ready:
             tasks.append(asyncio.create_task(ready()))

@@ -35,7 +35,7 @@ def demo(ctx: click.Context, port: int, dashboard_port: int) -> None:
     and the dashboard. All of it is in DIR/demo/, apart from the real ledger.
     """
     if find_spec("openai") is None:
-        raise CallmeterError("the demo makes its calls with the openai SDK: run `pip install 'callmeter[demo]'` first")
+        raise CallmeterError("the demo makes its calls with the openai SDK: run `pip install openai` first")
     folder = demo_folder(read_settings(ctx).data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder / "demo.lock", "the demo"):

@@ -35,8 +35,8 @@ sys.exit(supervise([Part(name, (sys.executable, "-c", part, name)) for name in f
 """
 
 
-def start(*files: Path, part: str = PART) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", SUPERVISOR, part, *map(str, files)])
+def start(*files: Path, part: str = PART, before: str = "") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", before + SUPERVISOR, part, *map(str, files)])
 
 
 def pids(file: Path) -> list[int]:
@@ -58,6 +58,16 @@ def test_a_signal_ends_all_parts_and_the_supervisor_exits_0(number: int, tmp_pat
     supervisor.send_signal(number)
     assert supervisor.wait(30) == 0
     assert not any(is_running(pid) for file in files for pid in pids(file))
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+    supervisor = start(tmp_path / "a", before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")
+    (pid,) = until(lambda: pids(tmp_path / "a"))
+    supervisor.send_signal(signal.SIGHUP)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: len(pids(tmp_path / "a")) == 2)
+    supervisor.terminate()
+    assert supervisor.wait(30) == 0
 
 
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:

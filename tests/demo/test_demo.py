@@ -5,6 +5,11 @@ import sqlite3
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+from click.testing import CliRunner
+
+import collector.cli.demo as demo_command
+from collector.cli import main
 from collector.demo.cast import APPS
 from collector.demo.past import DAY_US, past_calls, renew_past
 from collector.demo.settings import demo_settings
@@ -73,3 +78,11 @@ def test_no_invented_call_is_of_the_future_or_of_an_application_that_does_not_pl
     assert max(call.started_at for call in calls) < NOW
     assert {call.app for call in calls} == {app.address for app in APPS}
     assert {call.key for call in calls} == {None}
+
+
+def test_without_the_openai_sdk_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_command, "find_spec", lambda name: None)
+    done = CliRunner().invoke(main, ["--data-dir", str(tmp_path), "demo"])
+    assert done.exit_code == 1
+    assert "run `pip install openai` first" in done.stderr
+    assert list(tmp_path.iterdir()) == []
