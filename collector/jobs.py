@@ -80,7 +80,7 @@ def _drain(work: Work) -> int:
 
 
 def _check(work: Work) -> int:
-    differences = check(work.engine)
+    differences = check(work.engine, work.settings.journal_dir, work.progress)
     if differences:
         raise CallmeterError(f"{len(differences)} differences, first: {differences[0]}: run `callmeter check`")
     return 0

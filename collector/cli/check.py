@@ -19,7 +19,7 @@ SHOWN = 50
 @pass_settings
 def check(settings: Settings) -> None:
     """Prove that the cells equal the sums of the calls; 1 and one line for each difference when they do not."""
-    differences = list(differences_of(open_ledger(settings.ledger_url, read_only=True)))
+    differences = differences_of(open_ledger(settings.ledger_url, read_only=True), settings.journal_dir)
     for difference in differences[:SHOWN]:
         click.echo(str(difference))
     if differences:

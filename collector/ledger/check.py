@@ -1,0 +1,308 @@
+"""Proves that the books agree with themselves: every difference is a sentence that names both numbers.
+
+1. Rows = cells: quarters and users from the rows, days from the quarters, by SQL that shares nothing with ingest.
+2. Health cells, made anew from the rows in a database of their own.
+3. Every cost = its price set x the call's meters, where the call did not come with its cost.
+4. Accepted = stored + merged + open + rejected, segment by segment, and with the journal's files.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import Table
+
+from collector.core.meters import COMMON_METERS, METERS
+from collector.core.outcomes import OUTCOMES_BY_CODE
+from collector.core.periods import QUARTER_S, SECOND_US, day_bounds, day_number, format_day
+from collector.core.prices import PriceSet, price_usage
+from collector.ledger import journal, schema
+from collector.ledger.names import zones
+from collector.ledger.priced import set_of
+from collector.ledger.questions.books import counted_beyond
+from collector.ledger.rollups import Cells, Progress, all_rows, health_floor
+from collector.ledger.rows import AT, Row, meters_of
+
+SHOWN = 20  # differences of one kind that are written out; the rest are counted
+
+_QUARTER_US = QUARTER_S * SECOND_US
+_SUMS = ("calls", *(meter.column for meter in METERS.values()), "cost", "reported_calls", "reported_cost")
+_ROW_KEYS = {"reason": "unpriced_reason"}
+_NAMED_KEYS = ("model", "provider", "app", "key", "user", "reason")
+
+
+def check(engine: Engine, journal_dir: Path | None = None, progress: Progress | None = None) -> list[str]:
+    """All differences in the books, one sentence each; none when they agree.
+
+    One state of the ledger is read, whatever is written meanwhile. With `journal_dir` the ledger's counts are held
+    against those of the writers too. `progress` is told of the calls that were looked at.
+    """
+    with engine.connect() as connection:
+        finders: Sequence[Iterator[str]] = (
+            _quarters(connection),
+            _days(connection),
+            _users(connection),
+            _rows(connection, progress),
+            _attempts(connection),
+            _accounts(connection),
+        )
+        told = [sentence for found in finders for sentence in _shown(found)]
+    return told if journal_dir is None else [*told, *_shown(_files(engine, journal_dir))]
+
+
+def _shown(found: Iterable[str]) -> Iterator[str]:
+    """The first differences of a kind, and how many more there are."""
+    more = 0
+    for at, sentence in enumerate(found):
+        if at < SHOWN:
+            yield sentence
+        else:
+            more += 1
+    if more:
+        yield f"and {more} more differences of this kind"
+
+
+class _Side(NamedTuple):
+    """One of two sums to compare: what it is called, and its SELECT of keys and sums."""
+
+    name: str
+    sql: str
+    values: tuple[int, ...] = ()
+
+
+def _quarters(connection: Connection) -> Iterator[str]:
+    keys = _keys_of(schema.usage_quarters)
+    rows = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:]))
+    cells = _Side("the quarter-hour", f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM usage_quarters")
+    for key, sentence in _differences(connection, rows, cells, keys):
+        yield f"{_clock(key[0] * QUARTER_S)}, {sentence}"
+
+
+def _days(connection: Connection) -> Iterator[str]:
+    """The day cells against the quarter cells."""
+    keys = _keys_of(schema.usage_days)[2:]
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.usage_days):
+        within = (start_us // _QUARTER_US, end_us // _QUARTER_US)
+        quarters = _Side(
+            "the quarter-hours",
+            f"SELECT {_columns(keys)}, {sums} FROM usage_quarters WHERE quarter >= ? AND quarter < ?"
+            f" GROUP BY {_columns(keys)}",
+            within,
+        )
+        cells = _day_cells("usage_days", keys, zone_id, day)
+        for _, sentence in _differences(connection, quarters, cells, keys):
+            yield f"{format_day(day)} in {zone}, {sentence}"
+
+
+def _users(connection: Connection) -> Iterator[str]:
+    """The user cells against the rows."""
+    keys = _keys_of(schema.user_days)[2:]
+    for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.user_days):
+        rows = _Side("the calls", _from_rows(None, keys), (start_us, end_us))
+        cells = _day_cells("user_days", keys, zone_id, day)
+        for _, sentence in _differences(connection, rows, cells, keys):
+            yield f"{format_day(day)} in {zone}, users, {sentence}"
+
+
+def _each_day(connection: Connection, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
+    """Every day of a declared zone that has quarters or cells: zone, its id, day, start and end."""
+    quarters = connection.exec_driver_sql("SELECT DISTINCT quarter FROM usage_quarters").scalars().all()
+    for zone, zone_id in zones(connection).items():
+        query = sa.select(table.c.day).where(table.c.zone == zone_id).distinct()
+        days = {day_number(quarter * _QUARTER_US, zone) for quarter in quarters}
+        for day in sorted(days.union(connection.execute(query).scalars())):
+            yield zone, zone_id, day, *day_bounds(day, zone)
+
+
+def _day_cells(table: str, keys: Sequence[str], zone_id: int, day: int) -> _Side:
+    sql = f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM {table} WHERE zone = ? AND day = ?"
+    return _Side("the day", sql, (zone_id, day))
+
+
+def _from_rows(bucket: str | None, keys: Sequence[str]) -> str:
+    """The sums of rows by keys: of all with a bucket, else of those between two instants."""
+    columns = [f'coalesce("{_ROW_KEYS.get(key, key)}", 0)' for key in keys]
+    grouped = [bucket, *columns] if bucket else columns
+    meters = [
+        f"sum(coalesce({meter.column}, 0))"
+        if name in COMMON_METERS
+        else f"sum(CASE WHEN sparse IS NULL THEN 0 ELSE coalesce(json_extract(sparse, '$.{name}'), 0) END)"
+        for name, meter in METERS.items()
+    ]
+    sums = ["count(*)", *meters, "sum(coalesce(cost, 0))", "count(reported_cost)", "sum(coalesce(reported_cost, 0))"]
+    where = "" if bucket else "WHERE started_at >= ? AND started_at < ?"
+    places = ", ".join(str(at) for at in range(1, len(grouped) + 1))
+    return f"SELECT {', '.join(grouped + sums)} FROM calls {where} GROUP BY {places}"
+
+
+def _differences(
+    connection: Connection, one: _Side, other: _Side, keys: Sequence[str]
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Keys at which two sides differ, and a sentence that names the first sum that does on both."""
+    width = len(keys)
+    told: dict[tuple[int, ...], list[Sequence[int] | None]] = {}
+    for place, (this, that) in enumerate(((one, other), (other, one))):
+        sql = f"SELECT * FROM ({this.sql}) EXCEPT SELECT * FROM ({that.sql})"
+        for row in connection.exec_driver_sql(sql, this.values + that.values):
+            told.setdefault(tuple(row[:width]), [None, None])[place] = row[width:]
+    for key, sums in sorted(told.items()):
+        left, right = (part or (0,) * len(_SUMS) for part in sums)
+        name, a, b = next((n, a, b) for n, a, b in zip(_SUMS, left, right, strict=True) if a != b)
+        yield key, f"{_described(connection, keys, key)}: {one.name} say {name} {a}, {other.name} says {b}"
+
+
+def _described(connection: Connection, keys: Sequence[str], key: Sequence[int]) -> str:
+    values = dict(zip(keys, key, strict=True))
+    parts = [f"{name} {_name(connection, values[name])}" for name in _NAMED_KEYS if values.get(name)]
+    outcome = OUTCOMES_BY_CODE.get(values.get("outcome", 0))
+    return " ".join([*parts, str(outcome) if outcome else f"outcome {values.get('outcome')}"])
+
+
+def _rows(connection: Connection, progress: Progress | None) -> Iterator[str]:
+    """What has to be seen row by row: costs, and the health cells made anew."""
+    shadow = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(""))
+    try:
+        with shadow.connect() as other:
+            schema.health.create(other)
+            yield from _costs(connection, other, progress)
+            yield from _health(connection, other)
+    finally:
+        shadow.dispose()
+
+
+def _costs(connection: Connection, shadow: Connection, progress: Progress | None) -> Iterator[str]:
+    """Differences in cost; on the way all rows are counted into the health cells of `shadow`."""
+    cells = Cells(zones(connection), health_floor(connection))
+    sets = _price_sets(connection)
+    in_all = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
+    done = 0
+    for rows in all_rows(connection):
+        for row, attempts in rows:
+            cells.add(row, attempts)
+            if (problem := _cost_problem(row, sets)) is not None:
+                yield f"call {row[0].hex()}: {problem}"
+        cells.write(shadow, {"health": "health"})
+        done += len(rows)
+        if progress is not None:
+            progress(done, in_all)
+
+
+def _cost_problem(row: Row, sets: Mapping[int, PriceSet]) -> str | None:
+    cost, price, reason = row[AT["cost"]], row[AT["price"]], row[AT["unpriced_reason"]]
+    if cost is None:
+        return None if reason is not None and price is None else "it has neither a cost nor a reason to have none"
+    if reason is not None:
+        return f"it has the cost {cost} and a reason to have none"
+    if row[AT["cost_stated"]]:
+        return None
+    if price is None:
+        return None if cost == 0 else f"its cost is {cost}, and it has no price set that says so"
+    price_set = sets.get(price)
+    if price_set is None:
+        return f"its price set {price} is not in the ledger"
+    priced = price_usage(meters_of(row), price_set)
+    if priced.cost == cost:
+        return None
+    return f"its cost is {cost}, its price set {price_set.id} makes it {priced.unpriced_reason or priced.cost}"
+
+
+def _health(connection: Connection, shadow: Connection) -> Iterator[str]:
+    columns = [column.name for column in schema.health.columns]
+    query = sa.select(schema.health).order_by(*schema.health.primary_key.columns)
+    kept, made = (each.execute(query.execution_options(yield_per=1000)) for each in (connection, shadow))
+    for key, cell, rows in _side_by_side(map(tuple, kept), map(tuple, made)):
+        name, a, b = next((n, a, b) for n, a, b in zip(columns[4:], rows, cell, strict=True) if a != b)
+        grain, bucket, model, provider = key
+        where = f"model {_name(connection, model)} provider {_name(connection, provider)}"
+        yield f"health, grain {grain}, bucket {bucket}, {where}: the calls say {name} {_plain(a)}, the cell {_plain(b)}"
+
+
+def _side_by_side(kept: Iterator[Row], made: Iterator[Row]) -> Iterator[tuple[Row, Row, Row]]:
+    """Keys at which two ordered streams of cells differ, with what each says; a cell that is absent says nothing."""
+    nothing = (0,) * 12 + (None,) * 3
+    one, other = next(kept, None), next(made, None)
+    while one is not None or other is not None:
+        key = min(row[:4] for row in (one, other) if row is not None)
+        left = one if one is not None and one[:4] == key else None
+        right = other if other is not None and other[:4] == key else None
+        if left != right:
+            yield key, left[4:] if left else nothing, right[4:] if right else nothing
+        one = next(kept, None) if left is not None else one
+        other = next(made, None) if right is not None else other
+
+
+def _attempts(connection: Connection) -> Iterator[str]:
+    found = connection.exec_driver_sql(
+        "SELECT lower(hex(a.call_id)), count(*), c.attempts FROM attempts AS a LEFT JOIN calls AS c ON c.id = a.call_id"
+        " WHERE a.probe = 0 GROUP BY a.call_id HAVING c.attempts IS NOT count(*)"
+    )
+    for call_id, count, stated in found:
+        told = "there is no such call" if stated is None else f"its row says {stated}"
+        yield f"call {call_id}: there are {count} attempts, {told}"
+
+
+def _accounts(connection: Connection) -> Iterator[str]:
+    """What became of the calls of each segment."""
+    found = connection.exec_driver_sql(
+        "SELECT name, accepted, stored, merged, rejected, missing,"
+        " (SELECT count(*) FROM open_calls AS o WHERE o.segment = s.id) FROM segments AS s ORDER BY id"
+    )
+    stored_in_all = 0
+    for name, accepted, stored, merged, rejected, missing, opened in found:
+        stored_in_all += stored
+        if accepted != stored + merged + rejected + missing + opened:
+            yield (
+                f"segment {name}: accepted {accepted}, but stored {stored} + merged {merged} + open {opened}"
+                f" + rejected {rejected + missing} is {stored + merged + opened + rejected + missing}"
+            )
+    rows = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
+    if rows != stored_in_all:
+        yield f"there are {rows} calls, and the segments say that {stored_in_all} were stored"
+
+
+def _files(engine: Engine, journal_dir: Path) -> Iterator[str]:
+    """The journal's files against what the ledger says of them."""
+    for name, row in _unfinished(engine).items():
+        counted = counted_beyond(journal_dir / name, 0)
+        if counted is not None and counted < row.accepted:
+            yield f"segment {name}: its writer counted {counted} calls, the ledger says that it accepted {row.accepted}"
+        if not (journal_dir / name).exists() and name in _unfinished(engine):  # one that ends is deleted after that
+            yield f"segment {name}: its file is gone, and the ledger has not read it to its end ({row.position} bytes)"
+
+
+def _unfinished(engine: Engine) -> dict[str, sa.Row[Any]]:
+    columns = schema.segments.c
+    query = sa.select(columns.name, columns.position, columns.accepted).where(columns.ended_at.is_(None))
+    with engine.connect() as connection:
+        return {row.name: row for row in connection.execute(query)}
+
+
+def _price_sets(connection: Connection) -> dict[int, PriceSet]:
+    query = sa.select(schema.price_sets.c.id, schema.price_sets.c.body)
+    return {row.id: set_of(row.body) for row in connection.execute(query)}
+
+
+def _keys_of(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
+
+
+def _columns(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _name(connection: Connection, name_id: int) -> str:
+    query = sa.select(schema.names.c.name).where(schema.names.c.id == name_id)
+    return str(connection.execute(query).scalar() or f"({name_id})")
+
+
+def _clock(seconds: int) -> str:
+    day, rest = divmod(seconds, 86_400)
+    return f"{format_day(day)} {rest // 3600:02d}:{rest % 3600 // 60:02d} UTC"
+
+
+def _plain(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,102 @@
+"""What became of every call that was accepted: accepted = stored + merged + open + waiting + rejected, per source."""
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine, func, select
+
+from collector.ledger import journal
+from collector.ledger.journal import Close, Uncounted, Unreadable
+from collector.ledger.questions.ask import AnyRow, Question, rows
+from collector.ledger.schema import names, open_calls, segments, uncounted
+
+_PIECE_BYTES = 1 << 20
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One source's calls. `rejected` could not be read or stored; `uncounted` were let pass and are in no other count.
+
+    `accepted` is the writers' own count; it equals the sum of the others but `uncounted`, or the books are wrong.
+    """
+
+    source: str
+    accepted: int
+    stored: int
+    merged: int
+    open: int
+    waiting: int
+    rejected: int
+    uncounted: int
+
+    @property
+    def told(self) -> int:
+        """The accepted calls of which is known what became of them."""
+        return self.stored + self.merged + self.open + self.waiting + self.rejected
+
+
+def counts() -> Question:
+    """One row for each segment: name, source, position, accepted, stored, merged, rejected, open, uncounted, ended_at.
+
+    In calls; calls that the writer counted and no line tells of are rejected ones.
+    """
+    s = segments.c
+    opened = select(func.count()).where(open_calls.c.segment == s.id).scalar_subquery()
+    passed = select(func.coalesce(func.sum(uncounted.c.calls), 0)).where(uncounted.c.segment == s.id)
+    return (
+        select(
+            s.name,
+            names.c.name.label("source"),
+            s.position,
+            s.accepted,
+            s.stored,
+            s.merged,
+            (s.rejected + s.missing).label("rejected"),
+            opened.label("open"),
+            passed.scalar_subquery().label("uncounted"),
+            s.ended_at,
+        )
+        .join(names, names.c.id == s.source)
+        .order_by(s.id)
+    )
+
+
+def account(engine: Engine, journal_dir: Path) -> list[Account]:
+    """The account of every source, in order of name. The journal is read beyond what is in the ledger."""
+    known = {row.name: row for row in rows(engine, counts())}
+    waiting = {name: _waiting(journal_dir / name, row) for name, row in known.items() if row.ended_at is None}
+    by_source: dict[str, list[int]] = {}
+    for name, row in known.items():
+        waits = waiting.get(name, 0)
+        told = [row.accepted + waits, row.stored, row.merged, row.open, waits, row.rejected, row.uncounted]
+        _add(by_source, row.source, told)
+    for path in journal.segments(journal_dir):
+        if path.name not in known:
+            waits = counted_beyond(path, 0) or 0
+            _add(by_source, journal.segment_source(path), [waits, 0, 0, 0, waits, 0, 0])
+    return [Account(source, *numbers) for source, numbers in sorted(by_source.items())]
+
+
+def counted_beyond(path: Path, position: int) -> int | None:
+    """The writer's count at the end of a segment; None when no call is told of from a position on."""
+    last: int | None = None
+    while True:
+        try:
+            chunk = journal.read(path, position, _PIECE_BYTES)
+        except FileNotFoundError:
+            return last
+        for _, record in chunk.records:
+            if not isinstance(record, Close | Uncounted | Unreadable):
+                last = record.n
+        if not chunk.records:
+            return last
+        position = chunk.end
+
+
+def _waiting(path: Path, row: AnyRow) -> int:
+    last = counted_beyond(path, row.position)
+    return 0 if last is None else max(0, last - row.accepted)
+
+
+def _add(by_source: dict[str, list[int]], source: str, numbers: list[int]) -> None:
+    before = by_source.get(source, [0] * len(numbers))
+    by_source[source] = [a + b for a, b in zip(before, numbers, strict=True)]
