@@ -19,9 +19,10 @@ from collector.core.meters import COMMON_METERS, METERS
 from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import QUARTER_S, SECOND_US, day_bounds, day_number, format_day
 from collector.core.prices import PriceSet, price_usage
-from collector.ledger import journal, schema
+from collector.ledger import schema
 from collector.ledger.names import zones
 from collector.ledger.priced import set_of
+from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.books import counted_beyond
 from collector.ledger.rollups import Cells, Progress, all_rows, health_floor
 from collector.ledger.rows import AT, Row, meters_of
@@ -75,9 +76,9 @@ class _Side(NamedTuple):
 
 def _quarters(connection: Connection) -> Iterator[str]:
     keys = _keys_of(schema.usage_quarters)
-    rows = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:]))
+    calls = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:]))
     cells = _Side("the quarter-hour", f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM usage_quarters")
-    for key, sentence in _differences(connection, rows, cells, keys):
+    for key, sentence in _differences(connection, calls, cells, keys):
         yield f"{_clock(key[0] * QUARTER_S)}, {sentence}"
 
 
@@ -102,9 +103,9 @@ def _users(connection: Connection) -> Iterator[str]:
     """The user cells against the rows."""
     keys = _keys_of(schema.user_days)[2:]
     for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.user_days):
-        rows = _Side("the calls", _from_rows(None, keys), (start_us, end_us))
+        calls = _Side("the calls", _from_rows(None, keys), (start_us, end_us))
         cells = _day_cells("user_days", keys, zone_id, day)
-        for _, sentence in _differences(connection, rows, cells, keys):
+        for _, sentence in _differences(connection, calls, cells, keys):
             yield f"{format_day(day)} in {zone}, users, {sentence}"
 
 
@@ -180,13 +181,13 @@ def _costs(connection: Connection, shadow: Connection, progress: Progress | None
     sets = _price_sets(connection)
     in_all = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
     done = 0
-    for rows in all_rows(connection):
-        for row, attempts in rows:
+    for some in all_rows(connection):
+        for row, attempts in some:
             cells.add(row, attempts)
             if (problem := _cost_problem(row, sets)) is not None:
                 yield f"call {row[0].hex()}: {problem}"
         cells.write(shadow, {"health": "health"})
-        done += len(rows)
+        done += len(some)
         if progress is not None:
             progress(done, in_all)
 
@@ -214,8 +215,8 @@ def _health(connection: Connection, shadow: Connection) -> Iterator[str]:
     columns = [column.name for column in schema.health.columns]
     query = sa.select(schema.health).order_by(*schema.health.primary_key.columns)
     kept, made = (each.execute(query.execution_options(yield_per=1000)) for each in (connection, shadow))
-    for key, cell, rows in _side_by_side(map(tuple, kept), map(tuple, made)):
-        name, a, b = next((n, a, b) for n, a, b in zip(columns[4:], rows, cell, strict=True) if a != b)
+    for key, cell, told in _side_by_side(map(tuple, kept), map(tuple, made)):
+        name, a, b = next((n, a, b) for n, a, b in zip(columns[4:], told, cell, strict=True) if a != b)
         grain, bucket, model, provider = key
         where = f"model {_name(connection, model)} provider {_name(connection, provider)}"
         yield f"health, grain {grain}, bucket {bucket}, {where}: the calls say {name} {_plain(a)}, the cell {_plain(b)}"
@@ -259,26 +260,28 @@ def _accounts(connection: Connection) -> Iterator[str]:
                 f"segment {name}: accepted {accepted}, but stored {stored} + merged {merged} + open {opened}"
                 f" + rejected {rejected + missing} is {stored + merged + opened + rejected + missing}"
             )
-    rows = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
-    if rows != stored_in_all:
-        yield f"there are {rows} calls, and the segments say that {stored_in_all} were stored"
+    there = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
+    if there != stored_in_all:
+        yield f"there are {there} calls, and the segments say that {stored_in_all} were stored"
 
 
 def _files(engine: Engine, journal_dir: Path) -> Iterator[str]:
     """The journal's files against what the ledger says of them."""
     for name, row in _unfinished(engine).items():
-        counted = counted_beyond(journal_dir / name, 0)
-        if counted is not None and counted < row.accepted:
+        path = journal_dir / name
+        counted = counted_beyond(path, 0)
+        if counted is not None and row.accepted > counted + row.unreadable:
             yield f"segment {name}: its writer counted {counted} calls, the ledger says that it accepted {row.accepted}"
-        if not (journal_dir / name).exists() and name in _unfinished(engine):  # one that ends is deleted after that
+        if not path.exists() and name in _unfinished(engine):  # one that has ended is deleted only after that
             yield f"segment {name}: its file is gone, and the ledger has not read it to its end ({row.position} bytes)"
 
 
-def _unfinished(engine: Engine) -> dict[str, sa.Row[Any]]:
-    columns = schema.segments.c
-    query = sa.select(columns.name, columns.position, columns.accepted).where(columns.ended_at.is_(None))
-    with engine.connect() as connection:
-        return {row.name: row for row in connection.execute(query)}
+def _unfinished(engine: Engine) -> dict[str, AnyRow]:
+    """The segments that are not in the ledger to their end; the opening of a call may be an unreadable line."""
+    s, r = schema.segments.c, schema.rejects.c
+    unreadable = sa.select(sa.func.count()).where(r.segment == s.id).scalar_subquery().label("unreadable")
+    query = sa.select(s.name, s.position, s.accepted, unreadable).where(s.ended_at.is_(None))
+    return {row.name: row for row in rows(engine, query)}
 
 
 def _price_sets(connection: Connection) -> dict[int, PriceSet]:
