@@ -100,7 +100,7 @@ def _declare(work: Work) -> int:
 JOBS = (
     Job("zone", 0, "make the day cells of a newly set time zone", HOUR_S, _declare, _has_new_zone),
     Job("drain", MINUTE_S, "store what gateways and others have journalled", 10 * MINUTE_S, _drain),
-    Job("check", DAY_S, "prove that the cells equal the sums of the calls", HOUR_S, _check),
+    Job("check", DAY_S, "prove that calls, sums, prices and the journal agree", HOUR_S, _check),
 )
 
 

@@ -65,6 +65,18 @@ def test_collect_exits_1_with_one_line_when_the_books_differ(tmp_path: Path) -> 
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("callmeter: ")]
     assert line.startswith("callmeter: check: ")
     assert "check failed: " in run(tmp_path, "jobs").stdout
+    checked = run(tmp_path, "check")
+    assert checked.exit_code == 1
+    assert (
+        checked.stderr.splitlines()[-1] == f"callmeter: the books differ in {len(checked.stdout.splitlines())} places"
+    )
+
+
+def test_check_says_that_the_books_agree(tmp_path: Path) -> None:
+    journal(tmp_path)
+    run(tmp_path, "collect")
+    done = run(tmp_path, "check")
+    assert (done.exit_code, done.stdout) == (0, "the books agree: calls, sums, prices and the journal\n")
 
 
 def test_jobs_lists_last_and_next(tmp_path: Path) -> None:
