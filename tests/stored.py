@@ -1,5 +1,6 @@
 """A ledger with calls in it: through the journal and ingest, as every call goes."""
 
+import atexit
 import shutil
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -54,7 +55,9 @@ def store(
 @lru_cache
 def _template() -> Path:
     """An empty ledger, migrated once for all tests of a process."""
-    path = Path(mkdtemp(prefix="callmeter-test-")) / "empty.db"
+    folder = mkdtemp(prefix="callmeter-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "empty.db"
     engine = open_ledger(f"sqlite:///{path}", create=True)
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -69,3 +69,19 @@ def test_filters_that_health_does_not_know_are_refused(engine):
         ask(engine, uptime.provider_uptime, "day", apps=("shop",))
     with pytest.raises(UsageError, match="2h"):
         ask(engine, uptime.router_uptime, "2h")
+
+
+@pytest.mark.parametrize("bucket", ["5m", "10m", "1h"])
+def test_what_is_older_than_the_cells_of_five_minutes_comes_by_the_hour(tmp_path, bucket):
+    later = store(tmp_path, calls(TABLE), now_us=instant("2026-10-20T00:00"))
+    found = ask(later, uptime.provider_uptime, bucket)
+    assert {row.at - NOON for row in found} == {0, 39_600}
+    assert sum(row.ok + row.provider_fault + row.rate_limited + row.other for row in found) == 10
+
+
+@pytest.mark.parametrize("now", ["2026-10-02T00:00", "2026-10-09T12:07", "2026-10-09T12:30", "2026-10-20T00:00"])
+@pytest.mark.parametrize("bucket", ["5m", "10m", "1h", "day"])
+def test_no_attempt_is_lost_or_doubled_where_five_minutes_give_way_to_hours(tmp_path, now, bucket):
+    engine = store(tmp_path, calls(TABLE), now_us=instant(now))
+    found = ask(engine, uptime.provider_uptime, bucket, "Asia/Kathmandu")
+    assert sum(row.ok + row.provider_fault + row.rate_limited + row.other for row in found) == 10

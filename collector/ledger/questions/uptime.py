@@ -2,23 +2,25 @@
 
 Buckets without attempts are absent. Shares are made from the counts by core.uptime, never here.
 Buckets of minutes and hours have `at`, their first second since 1970; days have `day`, days since 1970 in the zone.
+Cells of five minutes are dropped after some days: what is older comes by the hour, and in zones with part hours its
+days are cut at the hour.
 """
 
 from collections.abc import Collection, Mapping
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal_column, or_, select
 
 from collector.core.errors import UsageError
 from collector.core.periods import DAY_S, HOUR_S, SECOND_US, Period, day_number, is_whole_days, offsets
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.cells import Number, is_one_of, local_day, named, plain, zone_id
-from collector.ledger.schema import health
+from collector.ledger.schema import health, meta
 
 FIVE_MINUTES, HOURS = 0, 1  # grains; a larger one is the id of a declared zone, with days as its buckets
 GRAIN_S = {FIVE_MINUTES: 300, HOURS: HOUR_S}
-FIVE_MINUTE_DAYS = 8  # how long buckets of five minutes are kept
+_IN_AN_HOUR = HOUR_S // GRAIN_S[FIVE_MINUTES]
 BUCKETS_S = {"5m": 300, "10m": 600, "30m": 1_800, "1h": HOUR_S, "day": DAY_S}
 
 
@@ -80,9 +82,8 @@ def _cells(selection: Selection, period: Period, zones: Collection[str], bucket:
 
 
 def _clock(period: Period, bucket_s: int) -> _Cells:
-    grain = HOURS if bucket_s >= HOUR_S else FIVE_MINUTES
-    seconds = health.c.bucket * plain(GRAIN_S[grain])
-    return _Cells("at", seconds // plain(bucket_s) * plain(bucket_s), _within(period, grain))
+    source = _hours(period) if bucket_s >= HOUR_S else _finest(period)
+    return _Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.where)
 
 
 def _days(period: Period, zones: Collection[str]) -> _Cells:
@@ -90,20 +91,30 @@ def _days(period: Period, zones: Collection[str]) -> _Cells:
         first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
         grain = health.c.grain == zone_id(period.zone)
         return _Cells("day", health.c.bucket, and_(grain, health.c.bucket >= first, health.c.bucket < end))
-    grain_of_cells = FIVE_MINUTES if needs_five_minutes(period) else HOURS
-    seconds = health.c.bucket * plain(GRAIN_S[grain_of_cells])
-    return _Cells("day", local_day(seconds, period), _within(period, grain_of_cells))
+    has_part_hours = any(offset % HOUR_S for _, offset in offsets(period))
+    source = _finest(period) if has_part_hours else _hours(period)
+    return _Cells("day", local_day(source.bucket, period), source.where)
 
 
-def needs_five_minutes(period: Period) -> bool:
-    """Whether hours cannot cut a period's days exactly, and it is short enough for five minutes to be kept."""
-    is_part_hours = any(offset % HOUR_S for _, offset in offsets(period))
-    return is_part_hours and period.end_us - period.start_us <= FIVE_MINUTE_DAYS * DAY_S * SECOND_US
+def _hours(period: Period) -> _Cells:
+    return _Cells("at", health.c.bucket * plain(HOUR_S), _within(period, HOURS))
+
+
+def _finest(period: Period) -> _Cells:
+    """Five minutes where they are still kept, and the whole hours before them."""
+    floor = func.coalesce(select(cast(meta.c.value, Integer)).where(meta.c.key == "health_floor").scalar_subquery(), 0)
+    first_hour = (floor + plain(_IN_AN_HOUR - 1)) // plain(_IN_AN_HOUR)
+    is_kept = health.c.bucket >= first_hour * plain(_IN_AN_HOUR)
+    where = or_(
+        and_(_within(period, FIVE_MINUTES), is_kept), and_(_within(period, HOURS), health.c.bucket < first_hour)
+    )
+    seconds = case((health.c.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
+    return _Cells("at", health.c.bucket * seconds, where)
 
 
 def _within(period: Period, grain: int) -> ColumnElement[bool]:
-    step, bucket = GRAIN_S[grain] * SECOND_US, health.c.bucket
-    return and_(health.c.grain == grain, bucket >= period.start_us // step, bucket < -(-period.end_us // step))
+    step, bucket = GRAIN_S[grain] * SECOND_US, health.c.bucket  # a bucket belongs to the period in which it starts
+    return and_(health.c.grain == grain, bucket >= -(-period.start_us // step), bucket < -(-period.end_us // step))
 
 
 _ATTEMPTS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fault")

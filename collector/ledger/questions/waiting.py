@@ -1,0 +1,53 @@
+"""What the journal holds and the ledger does not yet: the calls that no number on a screen can include."""
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine, func, select
+
+from collector.ledger import journal
+from collector.ledger.journal.records import Open, Reject, Whole
+from collector.ledger.questions.ask import Question, rows
+from collector.ledger.schema import open_calls, segments
+
+_PIECE_BYTES = 1 << 18
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """In calls: `open` are running, or their end is not in the ledger yet; `waiting` are in the journal only."""
+
+    open: int
+    waiting: int
+    is_more: bool = False  # the journal was not read to its end
+
+
+def open_now() -> Question:
+    """One row: open, the calls that have begun and whose end the ledger does not know."""
+    return select(func.count().label("open")).select_from(open_calls)
+
+
+def waiting(engine: Engine, journal_dir: Path, most_bytes: int) -> Waiting:
+    """What is not in the ledger yet, reading `most_bytes` of the journal at most."""
+    done = {row.name: row for row in rows(engine, select(segments.c.name, segments.c.position, segments.c.ended_at))}
+    found, left = 0, most_bytes
+    for path in journal.segments(journal_dir):
+        row = done.get(path.name)
+        if row is None or row.ended_at is None:
+            count, read = _beyond(path, row.position if row else 0, left)
+            found, left = found + count, left - read
+    return Waiting(rows(engine, open_now())[0].open, found, left <= 0)
+
+
+def _beyond(path: Path, position: int, most_bytes: int) -> tuple[int, int]:
+    """The calls that a segment tells of from a position on, and the bytes read; a segment that is gone has none."""
+    found, at = 0, position
+    while at - position < most_bytes:
+        try:
+            chunk = journal.read(path, at, _PIECE_BYTES)
+        except FileNotFoundError:
+            return 0, 0
+        if not chunk.records:
+            break
+        found += sum(isinstance(record, Open | Whole | Reject) for _, record in chunk.records)
+        at = chunk.end
+    return found, at - position
