@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,22 @@ sys.exit(supervise([Part(name, (sys.executable, "-c", part, name)) for name in f
 """
 
 
-def start(*files: Path, part: str = PART, before: str = "") -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", before + SUPERVISOR, part, *map(str, files)])
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a supervisor of one part per file; what a failed test left running is killed, and its parts with it."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*files: Path, part: str = PART, before: str = "") -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", before + SUPERVISOR, part, *map(str, files)]))
+        return started[-1]
+
+    yield begin
+    for supervisor in started:
+        supervisor.kill()
+        supervisor.wait(30)
 
 
 def pids(file: Path) -> list[int]:
@@ -51,7 +66,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_parts_and_the_supervisor_exits_0(number: int, tmp_path: Path) -> None:
+def test_a_signal_ends_all_parts_and_the_supervisor_exits_0(number: int, tmp_path: Path, start: Start) -> None:
     files = tmp_path / "a", tmp_path / "b"
     supervisor = start(*files)
     until(lambda: all(pids(file) for file in files))
@@ -60,7 +75,7 @@ def test_a_signal_ends_all_parts_and_the_supervisor_exits_0(number: int, tmp_pat
     assert not any(is_running(pid) for file in files for pid in pids(file))
 
 
-def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path, start: Start) -> None:
     supervisor = start(tmp_path / "a", before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")
     (pid,) = until(lambda: pids(tmp_path / "a"))
     supervisor.send_signal(signal.SIGHUP)
@@ -70,7 +85,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     assert supervisor.wait(30) == 0
 
 
-def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
+def test_a_part_that_dies_is_started_again(tmp_path: Path, start: Start) -> None:
     supervisor = start(tmp_path / "a")
     (first,) = until(lambda: pids(tmp_path / "a"))
     os.kill(first, signal.SIGKILL)
@@ -79,7 +94,7 @@ def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
     assert supervisor.wait(30) == 0
 
 
-def test_no_part_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+def test_no_part_outlives_a_supervisor_that_was_killed(tmp_path: Path, start: Start) -> None:
     files = tmp_path / "a", tmp_path / "b"
     supervisor = start(*files)
     until(lambda: all(pids(file) for file in files))
@@ -88,12 +103,12 @@ def test_no_part_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     until(lambda: not any(is_running(pid) for file in files for pid in pids(file)))
 
 
-def test_a_part_that_was_used_wrongly_ends_all_with_2(tmp_path: Path) -> None:
+def test_a_part_that_was_used_wrongly_ends_all_with_2(tmp_path: Path, start: Start) -> None:
     supervisor = start(tmp_path / "a", part="import sys; sys.exit(2)")
     assert supervisor.wait(30) == 2
 
 
-def test_what_a_dead_part_left_behind_is_ended_before_it_starts_again(tmp_path: Path) -> None:
+def test_what_a_dead_part_left_behind_is_ended_before_it_starts_again(tmp_path: Path, start: Start) -> None:
     supervisor = start(tmp_path / "a", part=WITH_WORKER)
     (worker,) = until(lambda: pids(tmp_path / "a"))
     os.kill(os.getpgid(worker), signal.SIGKILL)
