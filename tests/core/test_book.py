@@ -153,6 +153,22 @@ def test_hours_may_wrap_midnight(time, expected):
 
 @pytest.mark.parametrize(
     ("moment", "expected"),
+    [
+        ("2026-10-16T01:00:00", 2),  # a Friday
+        ("2026-10-16T04:00:00", 1),
+        ("2026-10-17T01:00:00", 1),
+        ("2026-10-18T03:59:59", 1),
+        ("2026-10-19T00:59:59", 1),
+        ("2026-10-19T01:00:00", 2),
+    ],
+)
+def test_hours_may_hold_on_some_days_of_the_week(moment, expected):
+    peak = entry(price=2, hours=["01:00-04:00"], days=["mon", "tue", "wed", "thu", "fri"])
+    assert price(book(entry(price=1), peak).find("gpt-x", "lab", at(moment))) == expected
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
     [("2026-09-30T23:59:59", 10), ("2026-10-01T00:00:00", 8), ("2026-10-31T23:59:59", 8), ("2026-11-01T00:00:00", 6)],
 )
 def test_a_price_cut_holds_from_its_day_on(moment, expected):
@@ -249,6 +265,11 @@ def found(*entries, others=()):
             "two prices hold in the same hours: gpt-x, 08:00-12:00 UTC (prices.toml) and gpt-x, 11:00-13:00 UTC",
         ),
         ([entry(hours=["08:00-12:00"]), entry(hours=["12:00-07:59"])], "no price holds in the other hours"),
+        ([entry(days=["sat", "sun"])], "no price holds in the other hours beside gpt-x, on sat, sun"),
+        (
+            [entry(), entry(hours=["08:00-12:00"]), entry(days=["mon"])],
+            "two prices hold in the same hours: gpt-x, 08:00-12:00 UTC (prices.toml) and gpt-x, on mon",
+        ),
         ([entry(above_tokens=200_000)], "no price holds up to 200,000 tokens beside gpt-x, above 200,000 tokens"),
         (
             [entry(price="10"), entry(price="0.01", tier="batch")],
@@ -274,6 +295,7 @@ def test_an_entry_beside_another_source_may_not_be_absurd():
         [entry(price=1), entry(price=2, provider="azure"), entry(price=3, key="k"), entry(price=4, tier="batch")],
         [entry(price=4), entry(price=1, hours=["16:30-00:30"])],
         [entry(hours=["00:00-12:00"]), entry(hours=["12:00-24:00"])],
+        [entry(days=["sat", "sun"]), entry(days=["mon", "tue", "wed", "thu", "fri"])],
         [entry(), entry(**{"from": "2026-10-01"}), entry(**{"from": "2026-11-01"})],
         [entry(until="2026-10-01"), entry(**{"from": "2026-10-01"})],
         [entry(price=0), entry(price=10, provider="azure")],

@@ -244,6 +244,7 @@ def test_a_listed_price_is_rounded_half_even_once_and_its_text_kept():
         ({"model": "m", "input_usd_per_m": 1, "hours": ["08:00-08:00"]}, "empty"),
         ({"model": "m", "input_usd_per_m": 1, "from": "yesterday"}, "from = 'yesterday' is not a date"),
         ({"model": "m", "input_usd_per_m": 1, "images": "per pixel"}, "'per pixel' is not a rule"),
+        ({"model": "m", "input_usd_per_m": 1, "days": ["monday"]}, "'monday'. is not a list of days"),
         ({"model": "m", "input_usd_per_m": 1, "images": "per image"}, "needs image_usd_per_k"),
         ({"model": "m", "input_usd_per_m": 1, "above_tokens": -5}, "-5 is not a number of tokens"),
     ],

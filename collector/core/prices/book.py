@@ -20,6 +20,7 @@ _NEVER_CHARGED = (Outcome.REFUSED, Outcome.CALLER_FAULT, Outcome.RATE_LIMITED, O
 _MAX_ROUTES = 20_000  # names come from outside: the memory of them is bounded
 _EVER = 2**63
 _MINUTE_US, _DAY_US = 60_000_000, 86_400_000_000
+_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _INPUT_TOKENS = frozenset(INPUT_TOKENS)
 _NOT_IN_FORCE = "no price in force at that time"
 
@@ -92,6 +93,7 @@ class _Choice(NamedTuple):
 
     above_tokens: int
     hours: tuple[tuple[int, int], ...]
+    days: tuple[int, ...]
     starts: int
     until: int
     price_set: PriceSet
@@ -105,9 +107,9 @@ class _Route(NamedTuple):
 
     def at(self, at_us: int, prompt_tokens: int) -> PriceSet | None:
         """The first set that is in force at an instant for a prompt of that size."""
-        for above_tokens, hours, starts, until, price_set in self.choices:
+        for above_tokens, hours, days, starts, until, price_set in self.choices:
             fits = starts <= at_us < until and (prompt_tokens > above_tokens or not above_tokens)
-            if fits and (not hours or _within(hours, at_us % _DAY_US // _MINUTE_US)):
+            if fits and (not (hours or days) or _is_time(hours, days, at_us)):
                 return price_set
         return None
 
@@ -293,17 +295,22 @@ def _named(model: str | None, provider: str | None) -> str:
 
 
 def _is_constant(s: PriceSet) -> bool:
-    return not (s.above_tokens or s.hours) and s.starts is None and s.until is None
+    return not (s.above_tokens or s.hours or s.days) and s.starts is None and s.until is None
 
 
 def _by_precedence(group: list[PriceSet]) -> list[PriceSet]:
-    """The larger band first, stated hours before all day, the later start before the earlier."""
-    return sorted(group, key=lambda s: (-s.above_tokens, not s.hours, -(-_EVER if s.starts is None else s.starts)))
+    """The larger band first, stated hours or days before all others, the later start before the earlier."""
+    return sorted(group, key=lambda s: (-s.above_tokens, not (s.hours or s.days), -_choice(s).starts))
 
 
 def _choice(s: PriceSet) -> _Choice:
     starts, until = -_EVER if s.starts is None else s.starts, _EVER if s.until is None else s.until
-    return _Choice(s.above_tokens, s.hours, starts, until, s)
+    return _Choice(s.above_tokens, s.hours, s.days, starts, until, s)
+
+
+def _is_time(hours: tuple[tuple[int, int], ...], days: tuple[int, ...], at_us: int) -> bool:
+    day, in_day_us = divmod(at_us, _DAY_US)
+    return (not days or (day + _EPOCH_WEEKDAY) % 7 in days) and (not hours or _within(hours, in_day_us // _MINUTE_US))
 
 
 def _within(hours: tuple[tuple[int, int], ...], minute: int) -> bool:

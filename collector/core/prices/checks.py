@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from collector.core.meters import METERS
 from collector.core.money import format_usd
+from collector.core.prices.entries import WEEKDAYS
 from collector.core.prices.names import Names
 from collector.core.prices.sets import PriceSet
 
@@ -15,6 +16,7 @@ ABSURD = 1_000  # times dearer or cheaper than a neighbour
 _EVER = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MINUTES = 24 * 60
+_WEEK_MINUTES = 7 * _DAY_MINUTES
 
 
 class _Sold(NamedTuple):
@@ -44,7 +46,7 @@ def describe(s: PriceSet) -> str:
         f"tier {s.tier}" if s.tier else "",
         f"key {s.key}" if s.key else "",
         f"above {s.above_tokens:,} tokens" if s.above_tokens else "",
-        f"{hours_text(s)} UTC" if s.hours else "",
+        time_text(s),
         f"from {day_text(s.starts)}" if s.starts is not None else "",
         f"until {day_text(s.until)}" if s.until is not None else "",
     ]
@@ -52,9 +54,11 @@ def describe(s: PriceSet) -> str:
     return f"{', '.join([named, *filter(None, conditions)])} ({s.source})"
 
 
-def hours_text(s: PriceSet) -> str:
-    """The UTC windows of a set: `00:30-16:30`."""
-    return ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in s.hours)
+def time_text(s: PriceSet) -> str:
+    """The days and windows of a set: `00:30-16:30 UTC on mon, tue`; empty: at any time."""
+    hours = ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in s.hours)
+    days = f"on {', '.join(WEEKDAYS[day] for day in s.days)}" if s.days else ""
+    return " ".join(filter(None, (hours and f"{hours} UTC", days)))
 
 
 def day_text(us: int | None) -> str:
@@ -64,13 +68,18 @@ def day_text(us: int | None) -> str:
 
 
 def _contradictions(group: list[PriceSet]) -> Iterable[str]:
-    tracks: dict[tuple[int, tuple[tuple[int, int], ...]], list[PriceSet]] = defaultdict(list)
+    tracks: dict[tuple[object, ...], list[PriceSet]] = defaultdict(list)
     for s in group:
-        tracks[s.above_tokens, s.hours].append(s)
+        tracks[s.above_tokens, s.hours, s.days].append(s)
     for track in tracks.values():
         yield from _dates(sorted(track, key=_start))
     for a, b in combinations(group, 2):
-        if a.above_tokens == b.above_tokens and a.hours != b.hours and _meet(a, b) and _in_dates(a, b):
+        if (
+            a.above_tokens == b.above_tokens
+            and (a.hours, a.days) != (b.hours, b.days)
+            and _meet(a, b)
+            and _in_dates(a, b)
+        ):
             yield f"two prices hold in the same hours: {describe(a)} and {describe(b)}"
     yield from _uncovered(group)
 
@@ -94,8 +103,8 @@ def _uncovered(group: list[PriceSet]) -> Iterable[str]:
             yield f"no price holds up to {s.above_tokens:,} tokens beside {describe(s)}: add one without above_tokens"
     for s in group:
         beside = [b for b in group if b.above_tokens == s.above_tokens and _in_dates(s, b)]
-        if s.hours and all(b.hours for b in beside) and sum(_minutes(b) for b in beside) < _DAY_MINUTES:
-            yield f"no price holds in the other hours beside {describe(s)}: add one without hours"
+        if _is_timed(s) and all(map(_is_timed, beside)) and len(set().union(*map(_covered, beside))) < _WEEK_MINUTES:
+            yield f"no price holds in the other hours beside {describe(s)}: add one without hours and days"
 
 
 def _absurd(sets: Sequence[PriceSet], names: Names, others: list[PriceSet]) -> Iterable[str]:
@@ -143,14 +152,15 @@ def _in_dates(a: PriceSet, b: PriceSet) -> bool:
 
 def _meet(a: PriceSet, b: PriceSet) -> bool:
     """True when windows of both share a minute; all day beside stated hours is the rest of the day."""
-    if not a.hours or not b.hours:
-        return False
-    return not _covered(a).isdisjoint(_covered(b))
+    return _is_timed(a) and _is_timed(b) and not _covered(a).isdisjoint(_covered(b))
 
 
 def _covered(s: PriceSet) -> set[int]:
-    return {m % _DAY_MINUTES for a, b in s.hours for m in range(a, b if b > a else b + _DAY_MINUTES)}
+    """The minutes of the week that a set holds in; a window over midnight belongs to the day of each instant."""
+    windows = s.hours or ((0, _DAY_MINUTES),)
+    minutes = {m % _DAY_MINUTES for a, b in windows for m in range(a, b if b > a else b + _DAY_MINUTES)}
+    return {day * _DAY_MINUTES + minute for day in s.days or range(7) for minute in minutes}
 
 
-def _minutes(s: PriceSet) -> int:
-    return len(_covered(s))
+def _is_timed(s: PriceSet) -> bool:
+    return bool(s.hours or s.days)

@@ -41,11 +41,12 @@ FIELDS: dict[str, Field] = {
     "server_tool_call_usd_per_k": Field("server_tool_calls", _THOUSAND),
     "request_usd_per_k": Field("requests", _THOUSAND),
 }
-_CONDITIONS = ("provider", "key", "tier", "above_tokens", "hours", "from", "until")
+_CONDITIONS = ("provider", "key", "tier", "above_tokens", "hours", "days", "from", "until")
 _OTHERS = ("model", "images", "minimum_usd", "source", "checked")
 _KNOWN = frozenset((*FIELDS, *_CONDITIONS, *_OTHERS))
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
 _DAY_MINUTES = 24 * 60
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def read_entry(entry: Mapping[str, Any], source: str) -> PriceSet:
@@ -79,6 +80,7 @@ def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
         tier=normal_tier(_text(entry, "tier")),
         above_tokens=_above(entry),
         hours=_hours(entry.get("hours", ())),
+        days=_days(entry.get("days", ())),
         starts=instant_of(entry.get("from"), "from"),
         until=instant_of(entry.get("until"), "until"),
         minimum=_minimum(entry),
@@ -145,6 +147,13 @@ def _window(text: Any) -> tuple[int, int]:
     if start == end or end > _DAY_MINUTES:
         raise PriceError(f"{text!r} is not a window of UTC hours: it is empty or ends after 24:00")
     return start, end
+
+
+def _days(names: Any) -> tuple[int, ...]:
+    """Days of the week, UTC: `["sat", "sun"]` is (5, 6)."""
+    if not isinstance(names, (list, tuple)) or any(name not in WEEKDAYS for name in names):
+        raise PriceError(f'days = {names!r} is not a list of days: write days = ["sat", "sun"]')
+    return tuple(sorted({WEEKDAYS.index(name) for name in names}))
 
 
 def instant_of(value: Any, key: str = "from") -> int | None:

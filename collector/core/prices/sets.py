@@ -31,7 +31,7 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     Everything that changes a price is a condition that chooses the set, never a calculation inside it, so that
     a cost is linear in the quantities: provider (None: any), gateway key (None: any), service tier (None: the standard
-    one), context band (more than `above_tokens` input tokens, cached ones included), hours of the day, dates.
+    one), context band (more than `above_tokens` input tokens, cached ones included), hours and days of the week, dates.
     A charge that is no unit price, the least sum a call costs, is a set of its own too: see `at_minimum`.
     """
 
@@ -44,6 +44,7 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     tier: str | None = None
     above_tokens: int = 0
     hours: tuple[tuple[int, int], ...] = ()  # minutes of the UTC day, half-open; an end before its start wraps midnight
+    days: tuple[int, ...] = ()  # of the week, UTC, 0 is Monday; none: every day
     starts: int | None = None  # microseconds, inclusive
     until: int | None = None  # microseconds, exclusive
     minimum: int | None = None  # the least that a call costs

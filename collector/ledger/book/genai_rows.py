@@ -79,6 +79,8 @@ _WIDER_FOR_PICTURES = (("output_image_mtok", "output_mtok"),)
 _NOT_NEEDED = frozenset(
     {"cache_write_mtok", "storage_searches_kcount", "social_searches_kcount", "code_executions_kcount"}
 )
+# "Pricing matches the on-demand tier": https://console.groq.com/docs/flex-processing, read on 2026-11-23.
+_SAME_PRICE = {"groq": ("flex",)}
 _TIERS = {"processing", "service_tier", "speed"}
 _DAY_MINUTES = 24 * 60
 
@@ -97,7 +99,11 @@ def rows(providers: Iterable[Any]) -> Iterator[ListedProvider]:
 
 def _model(provider_id: str, model: Any) -> ListedModel:
     unmeasured: set[str] = set()
-    sets = [s for tier, context in _contexts(model) for s in _sets(provider_id, model, tier, context, unmeasured)]
+    sets = [
+        s
+        for tier, context in _contexts(provider_id, model)
+        for s in _sets(provider_id, model, tier, context, unmeasured)
+    ]
     return ListedModel(model.id, _match(model.match), sets, min(unmeasured, default=None))
 
 
@@ -108,12 +114,14 @@ def _match(clause: Any) -> list[Any]:
     return [kind, content if kind == "regex" else content.lower()]
 
 
-def _contexts(model: Any) -> list[tuple[str | None, dict[str, str]]]:
+def _contexts(provider_id: str, model: Any) -> list[tuple[str | None, dict[str, str]]]:
     """The service tiers that a model is sold in, each with what the package wants to be told for it."""
     tiers: dict[str | None, dict[str, str]] = {None: {}}
     for variant in model.price_variants or ():
         if variant.when.keys() <= _TIERS and len(variant.when) == 1:
             tiers.setdefault(normal_tier(next(iter(variant.when.values()))), variant.when)
+    for tier in _SAME_PRICE.get(provider_id, ()):
+        tiers.setdefault(tier, {})
     return list(tiers.items())
 
 

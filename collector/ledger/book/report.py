@@ -8,7 +8,7 @@ from typing import NamedTuple
 from collector.core.meters import METERS
 from collector.core.money import format_usd
 from collector.core.prices import PriceBook, PriceSet, Source, Unpriced
-from collector.core.prices.checks import day_text, describe, hours_text, problems
+from collector.core.prices.checks import day_text, describe, problems, time_text
 from collector.core.prices.notices import STALE_DAYS, age_days, image_notice, source_sentence
 from collector.core.prices.sets import PER_IMAGE
 from collector.ledger.book.load import names_of, own_sets, shipped_sets
@@ -58,7 +58,7 @@ def conditions(s: PriceSet) -> str:
         f"tier {s.tier}" if s.tier else "standard tier",
         f"key {s.key}" if s.key else "",
         f"above {s.above_tokens:,} input tokens" if s.above_tokens else "",
-        f"{hours_text(s)} UTC" if s.hours else "",
+        time_text(s),
         f"from {day_text(s.starts)}" if s.starts is not None else "",
         f"until {day_text(s.until)}" if s.until is not None else "",
     ]
