@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,9 +14,11 @@ from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.engines import ledger_path, open_ledger
 from collector.ledger.questions import about, ask, filters, spend, uptime, usage
+from collector.ledger.questions.waiting import Waiting, waiting
 from collector.settings import Limits, Settings, load_settings
 
 FRESH_S = 5
+WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
 
 Builder = Callable[[Selection, Period, frozenset[str], Limits], Select[Any]]
@@ -77,6 +80,11 @@ def names(dimension: str, url: str) -> list[str]:
     return _names(dimension, url, _identity(url))
 
 
+def not_booked(its: Settings) -> Waiting:
+    """The calls that are running, and those that the journal holds and the ledger does not yet."""
+    return _not_booked(its.ledger_url, _identity(its.ledger_url), str(its.journal_dir))
+
+
 def demo_mark(url: str) -> bool:
     """Whether everything in the ledger is demo data."""
     return _demo_mark(url, _identity(url))
@@ -110,6 +118,11 @@ def _select(
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
 def _names(dimension: str, url: str, identity: tuple[int, int]) -> list[str]:
     return [row.name for row in ask.rows(_engine(url, identity), filters.names_of(dimension))]
+
+
+@st.cache_data(ttl=2, max_entries=4, show_spinner=False)
+def _not_booked(url: str, identity: tuple[int, int], journal_dir: str) -> Waiting:
+    return waiting(_engine(url, identity), Path(journal_dir), WAITING_BYTES)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=10, show_spinner=False)

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def serve(
 ) -> None:
     """Shows the ledger of `settings` at http://HOST:PORT until SIGINT or SIGTERM; never creates or writes a ledger.
 
-    `port` 0 takes a free one. `ready` is called with the address once it answers; by default it is printed on stderr.
+    `port` 0 takes a free one. `ready` is called with the address once it answers; by default it is printed.
     Raises SettingsError for a host that is not loopback and UsageError for a port that cannot be taken.
     """
     listener = listen(check_host(host), port)
@@ -56,7 +55,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _announce(address: str) -> None:
-    print(f"dashboard: {address}", file=sys.stderr, flush=True)
+    print(f"dashboard  {address}", flush=True)
 
 
 def _tell_app(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from collector.core.money import PICODOLLARS, format_usd
@@ -37,6 +38,13 @@ def usd(picousd: int) -> str:
     return f"{sign}${int(whole):,}.{fraction.ljust(2, '0')}"
 
 
+def amount(dollars: Decimal | None) -> str:
+    """An amount in a table, with all its digits; "no price" where there is none."""
+    if dollars is None or dollars.is_nan():
+        return "no price"
+    return usd(int(dollars * PICODOLLARS))
+
+
 def short_usd(picousd: int) -> str:
     """An amount rounded for reading: cents from one dollar on, three significant digits below."""
     size = abs(picousd)
@@ -65,13 +73,14 @@ def percent(part: int, whole: int) -> str:
 
 
 def change(now: int, before: int) -> str | None:
-    """The change from one total to the next as "+12%"; None where there was nothing before."""
+    """The change from one total to the next, "+12%" or "-0.4%"; None where there was nothing before."""
     if before <= 0:
         return None
-    percents = _rounded(100 * (now - before), before) // before
-    if percents == 0 and now != before:
-        return "+<1%" if now > before else "-<1%"
-    return f"{percents:+,}%" if percents else "0%"
+    tenths = _rounded(1_000 * (now - before), before) // before
+    if abs(tenths) >= 100:
+        return f"{_rounded(tenths, 10) // 10:+,}%"
+    sign = "-" if tenths < 0 else "+"
+    return f"{sign}{abs(tenths) // 10}.{abs(tenths) % 10}%" if tenths else "0%"
 
 
 def day_text(day: int) -> str:

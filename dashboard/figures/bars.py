@@ -16,7 +16,7 @@ from dashboard.theme import COLOR, SERIES
 
 # A texture beside each colour, so that no series is known by its colour alone.
 LONGEST_NAME = 28
-TEXTURES = ("", "/", "", ".", "\\", "x")
+TEXTURES = ("", "/", "-", ".", "\\", "x")
 
 
 def stacked(

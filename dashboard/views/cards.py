@@ -6,6 +6,7 @@ import streamlit as st
 
 from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_days, previous
 from collector.core.uptime import Uptime
+from collector.ledger.questions.waiting import Waiting
 from dashboard import texts
 from dashboard.frames import uptime
 from dashboard.frames.usage import Totals
@@ -53,8 +54,8 @@ def since(period: Period, now_us: int) -> str:
     if now_us - period.start_us < ELAPSED_SHARE * (period.end_us - period.start_us):
         return ""
     if is_whole_days(period):
-        return f"vs the {texts.count(len(days(previous(period))), 'day')} before"
-    return f"vs the {texts.count((period.end_us - period.start_us) // (HOUR_S * SECOND_US), 'hour')} before"
+        return f"vs prior {len(days(previous(period)))}d"
+    return f"vs prior {(period.end_us - period.start_us) // (HOUR_S * SECOND_US)}h"
 
 
 def money_cards(
@@ -93,6 +94,16 @@ def unpriced_card(sums: Totals) -> Card:
         change=words if sums.unpriced_calls else None,
         is_change=False,
     )
+
+
+def waiting_card(its: Waiting) -> Card:
+    """What no number on the page includes yet."""
+    more = "+" if its.is_more else ""
+    exact = (
+        "The journal holds these calls and the ledger does not yet, so no number here has them; filters do not apply."
+    )
+    running = texts.count(its.open, "call") + " running" if its.open else None
+    return Card("Waiting calls", f"{its.waiting:,}{more}", exact, change=running, is_change=False)
 
 
 def uptime_card(last: Uptime, first: Uptime) -> Card:

@@ -38,7 +38,8 @@ def show(its: scope.Scope, now_us: int) -> None:
         return
     axis = axes.day_axis(period, now_us, answer["tokens"].rows[-1].day)
     since = cards.since(period, now_us)
-    _cards(answer, _before(selection, period, its) if since else None, axis, since)
+    shown = _cards(answer, _before(selection, period, its) if since else None, axis)
+    cards.show([*shown, cards.waiting_card(cached.not_booked(its.settings))], since)
     _toolbar(selection)
     left, right = st.columns(2, gap="medium")
     series = usage.series_of(answer["tokens"].rows, selection.group)
@@ -47,16 +48,17 @@ def show(its: scope.Scope, now_us: int) -> None:
     with right, st.container(border=True, height="stretch"):
         _spend(answer["spend"].rows, axis, selection.group, series)
     left, right = st.columns(2, gap="medium")
-    with left, st.container(border=True, height="stretch"):
-        _providers(answer["providers"], period, now_us)
+    with left:
+        with st.container(border=True):
+            _providers(answer["providers"], period, now_us)
+        with st.container(border=True):
+            _trouble(answer["outcomes"].rows, axis)
     with right:
         with st.container(border=True):
             _router(answer["router"], period, now_us)
-        with st.container(border=True):
-            _trouble(answer["outcomes"].rows, axis)
-    if answer["unpriced"].rows:
-        with st.container(border=True):
-            _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml")
+        if answer["unpriced"].rows:
+            with st.container(border=True):
+                _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml")
 
 
 def _group() -> str:
@@ -84,7 +86,7 @@ def _totals(answer: Mapping[str, Answer]) -> usage.Totals:
     return usage.totals(*(answer[name].rows for name in SUMS))
 
 
-def _cards(answer: Mapping[str, Answer], before: usage.Totals | None, axis: axes.Axis, since: str) -> None:
+def _cards(answer: Mapping[str, Answer], before: usage.Totals | None, axis: axes.Axis) -> list[cards.Card]:
     sums = _totals(answer)
     lines = [
         usage.per_bucket(answer["spend"].rows, ["cost_picousd"], axis),
@@ -94,8 +96,7 @@ def _cards(answer: Mapping[str, Answer], before: usage.Totals | None, axis: axes
     shown = cards.money_cards(sums, before, *lines)
     if not answer["router"].refusal:
         shown.append(cards.uptime_card(*uptime.routed_whole(uptime.routed(answer["router"].rows))))
-    shown.append(cards.unpriced_card(sums))
-    cards.show(shown, since)
+    return [*shown, cards.unpriced_card(sums)]
 
 
 def _toolbar(selection: Selection) -> None:
@@ -141,8 +142,8 @@ def _unpriced(rows: list[Any], prices: Path) -> None:
     calls, tokens = int(table["Calls"].sum()), int(table[["Input tokens", "Output tokens"]].sum().sum())
     says = f"{texts.count(calls, 'call')} with {texts.count(tokens, 'token')} are not part of spend"
     parts.heading("Calls without a price", says)
-    st.dataframe(table, hide_index=True, key="rows_unpriced", alt="Calls without a price, by reason")
-    st.text(f"Prices of your own go into {prices}; `callmeter prices check` reads them.")
+    parts.rows(table, "unpriced", "Calls without a price, by reason")
+    st.text(f"A missing price goes into {prices}; callmeter prices check reads it.")
 
 
 def _trouble(rows: list[Any], axis: axes.Axis) -> None:

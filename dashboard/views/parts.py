@@ -4,7 +4,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard import texts
 from dashboard.figures.layout import CONFIG
+
+MOST_ROWS = 5_000  # that a browser is sent
+USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
 def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str) -> None:
@@ -12,7 +16,17 @@ def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: st
     heading(title, says)
     st.plotly_chart(figure, key=f"chart_{key}", config=CONFIG, alt=f"{title}. {says} The table below has all numbers.")
     with st.expander("Table", key=f"table_{key}"):
-        st.dataframe(table, hide_index=True, key=f"rows_{key}", alt=f"{title}: all numbers")
+        rows(table, key, f"{title}: all numbers")
+
+
+def rows(table: pd.DataFrame, key: str, alt: str) -> None:
+    """A table; text from outside is plain in it, whole numbers have separators, amounts all their digits."""
+    if len(table) > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS:,} of {len(table):,} lines; the CSV has all.")
+        table = table.head(MOST_ROWS)
+    whole = {name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")}
+    shown = table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)])
+    st.dataframe(shown, hide_index=True, column_config=whole, key=f"rows_{key}", alt=alt)
 
 
 def heading(title: str, says: str) -> None:
