@@ -16,10 +16,11 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA foreign_keys = OFF",
-    "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -65536",
     "PRAGMA wal_autocheckpoint = 4000",
 )
+_IN_MEMORY = ("PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -65536")
+# Every sort of a statement takes as much memory as the cache, so long ones get a small cache.
+_ON_DISK = ("PRAGMA temp_store = FILE", "PRAGMA cache_size = -8192")
 
 
 def ledger_path(url: str) -> Path | None:
@@ -71,11 +72,13 @@ def sorting_on_disk(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         yield
         return
-    connection.exec_driver_sql("PRAGMA temp_store = FILE")
+    for pragma in _ON_DISK:
+        connection.exec_driver_sql(pragma)
     try:
         yield
     finally:
-        connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+        for pragma in _IN_MEMORY:
+            connection.exec_driver_sql(pragma)
 
 
 def readable(engine: Engine, url: str) -> None:
@@ -101,7 +104,7 @@ def _prepare_sqlite(engine: Engine, read_only: bool) -> None:
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, *_IN_MEMORY):
             cursor.execute(pragma)
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
