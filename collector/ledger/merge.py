@@ -112,9 +112,11 @@ def _units(records: Iterable[Call]) -> list[Group]:
 
 
 def _worth(call: Call) -> tuple[Any, ...]:
-    """Smaller is better: ended before interrupted, usage known well, a cost to be worked out before a stated one."""
+    """Smaller is better: ended, with usage known well, with a cost to be worked out, telling more; then any order."""
+    fields = msgspec.structs.asdict(call)
     is_interrupted = call.outcome is Outcome.INTERRUPTED
-    return is_interrupted, _QUALITY_RANKS[call.quality], states_cost(call), _encode(call)
+    silent = sum(not _is_stated(value) for value in fields.values())
+    return is_interrupted, _QUALITY_RANKS[call.quality], states_cost(call), silent, _encode(fields)
 
 
 def _in_order(records: Iterable[Call]) -> Group:
