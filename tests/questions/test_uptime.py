@@ -47,6 +47,12 @@ def test_routing_is_worth_the_gap_between_first_and_last_attempts(engine):
     assert (row.first_ok, row.first_failed, row.last_ok, row.last_failed) == (2, 3, 3, 2)
 
 
+def test_a_call_that_only_routing_saved_failed_without_it_whatever_its_first_attempt_was(tmp_path):
+    engine = store(tmp_path, calls("12:00 b m 1/1 ok attempts=a:caller_fault,b:ok"), now_us=instant("2026-10-02T00:00"))
+    (row,) = ask(engine, uptime.router_uptime, "day")
+    assert (row.first_ok, row.first_failed, row.last_ok, row.last_failed) == (0, 1, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("bucket", "starts"),
     [("5m", [0, 300, 600, 900, 43_140 // 300 * 300]), ("10m", [0, 600, 42_600]), ("1h", [0, 39_600])],

@@ -24,7 +24,9 @@ _IN_AN_HOUR = HOUR_S // GRAIN_S[FIVE_MINUTES]
 BUCKETS_S = {"5m": 300, "10m": 600, "30m": 1_800, "1h": HOUR_S, "day": DAY_S}
 
 
-class _Cells(msgspec.Struct, frozen=True):
+class Cells(msgspec.Struct, frozen=True):
+    """Which health cells, and the number of the bucket that each is in, under its column's label."""
+
     label: str
     bucket: Number
     where: ColumnElement[bool]
@@ -43,7 +45,7 @@ def provider_uptime(selection: Selection, period: Period, zones: Collection[str]
     `bucket` is one of BUCKETS_S. Raises UsageError for a filter that health cells do not know.
     """
     counts = {name: health.c[name] for name in _ATTEMPTS}
-    cells = _cells(selection, period, zones, bucket)
+    cells = health_source(selection, period, zones, bucket)
     inner = _sums(cells, counts).add_columns(health.c.provider.label("provider_id"))
     grouped = inner.group_by(literal_column(cells.label), health.c.provider).subquery("sums")
     return named(grouped, "provider_id", cells.label, list(counts))
@@ -52,25 +54,31 @@ def provider_uptime(selection: Selection, period: Period, zones: Collection[str]
 def router_uptime(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
     """The calls by bucket, without and with routing: by the outcome of their first and of their last attempt.
 
-    Columns: day or at, first_ok, first_failed, last_ok, last_failed; rate-limited calls failed.
+    Columns: day or at, first_ok, first_failed, last_ok, last_failed; rate-limited calls failed. Calls count whose last
+    attempt was ok, provider_fault or rate_limited, whatever the first one was.
     `bucket` is one of BUCKETS_S. Raises UsageError for a filter that health cells do not know.
     """
+    h = health.c
+    counted, first_counted = h.last_ok + h.last_fault + h.last_limited, h.first_ok + h.first_fault + h.first_limited
+    # First and last attempts are at different providers and models: of some of those only their own can be told.
+    first_calls = first_counted if selection.providers or selection.models else counted
     counts = {
-        "first_ok": health.c.first_ok,
-        "first_failed": health.c.first_fault + health.c.first_limited,
-        "last_ok": health.c.last_ok,
-        "last_failed": health.c.last_fault + health.c.last_limited,
+        "first_ok": h.first_ok,
+        "first_failed": first_calls - h.first_ok,
+        "last_ok": h.last_ok,
+        "last_failed": counted - h.last_ok,
     }
-    cells = _cells(selection, period, zones, bucket)
+    cells = health_source(selection, period, zones, bucket)
     return _sums(cells, counts).group_by(literal_column(cells.label)).order_by(literal_column(cells.label))
 
 
-def _sums(cells: _Cells, counts: Mapping[str, Number]) -> Question:
+def _sums(cells: Cells, counts: Mapping[str, Number]) -> Question:
     sums = [func.sum(value).label(label) for label, value in counts.items()]
     return select(cells.bucket.label(cells.label), *sums).where(cells.where)
 
 
-def _cells(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> _Cells:
+def health_source(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Cells:
+    """The health cells of a period's buckets. Raises UsageError for another bucket or a filter they do not know."""
     if bucket not in BUCKETS_S:
         raise UsageError(f"bucket={bucket[:20]!r} is not one of {', '.join(BUCKETS_S)}")
     if others := [name for name in ("app", "key", "user") if selection.names(name)]:
@@ -81,26 +89,26 @@ def _cells(selection: Selection, period: Period, zones: Collection[str], bucket:
     return msgspec.structs.replace(source, where=and_(source.where, *chosen))
 
 
-def _clock(period: Period, bucket_s: int) -> _Cells:
+def _clock(period: Period, bucket_s: int) -> Cells:
     source = _hours(period) if bucket_s >= HOUR_S else _finest(period)
-    return _Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.where)
+    return Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.where)
 
 
-def _days(period: Period, zones: Collection[str]) -> _Cells:
+def _days(period: Period, zones: Collection[str]) -> Cells:
     if period.zone in zones and is_whole_days(period):
         first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
         grain = health.c.grain == zone_id(period.zone)
-        return _Cells("day", health.c.bucket, and_(grain, health.c.bucket >= first, health.c.bucket < end))
+        return Cells("day", health.c.bucket, and_(grain, health.c.bucket >= first, health.c.bucket < end))
     has_part_hours = any(offset % HOUR_S for _, offset in offsets(period))
     source = _finest(period) if has_part_hours else _hours(period)
-    return _Cells("day", local_day(source.bucket, period), source.where)
+    return Cells("day", local_day(source.bucket, period), source.where)
 
 
-def _hours(period: Period) -> _Cells:
-    return _Cells("at", health.c.bucket * plain(HOUR_S), _within(period, HOURS))
+def _hours(period: Period) -> Cells:
+    return Cells("at", health.c.bucket * plain(HOUR_S), _within(period, HOURS))
 
 
-def _finest(period: Period) -> _Cells:
+def _finest(period: Period) -> Cells:
     """Five minutes where they are still kept, and the whole hours before them."""
     floor = func.coalesce(select(cast(meta.c.value, Integer)).where(meta.c.key == "health_floor").scalar_subquery(), 0)
     first_hour = (floor + plain(_IN_AN_HOUR - 1)) // plain(_IN_AN_HOUR)
@@ -109,7 +117,7 @@ def _finest(period: Period) -> _Cells:
         and_(_within(period, FIVE_MINUTES), is_kept), and_(_within(period, HOURS), health.c.bucket < first_hour)
     )
     seconds = case((health.c.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
-    return _Cells("at", health.c.bucket * seconds, where)
+    return Cells("at", health.c.bucket * seconds, where)
 
 
 def _within(period: Period, grain: int) -> ColumnElement[bool]:
