@@ -3,7 +3,8 @@
 1. Rows = cells: quarters and users from the rows, days from the quarters, by SQL that shares nothing with ingest.
 2. Health cells, made anew from the rows in a database of their own.
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
-4. Accepted = stored + merged + open + rejected, segment by segment, and with the journal's files.
+4. The first cost of a call and its adjustments add up to its cost.
+5. Accepted = stored + merged + open + rejected, segment by segment, and with the journal's files.
 """
 
 import sqlite3
@@ -20,6 +21,7 @@ from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import QUARTER_S, SECOND_US, day_bounds, day_number, format_day
 from collector.core.prices import PriceSet, price_usage
 from collector.ledger import schema
+from collector.ledger.adjusted import broken_chains
 from collector.ledger.names import zones
 from collector.ledger.priced import set_of
 from collector.ledger.questions.ask import AnyRow, rows
@@ -48,6 +50,7 @@ def check(engine: Engine, journal_dir: Path | None = None, progress: Progress | 
             _users(connection),
             _rows(connection, progress),
             _attempts(connection),
+            broken_chains(connection),
             _accounts(connection),
         )
         told = [sentence for found in finders for sentence in _shown(found)]

@@ -132,6 +132,29 @@ witnesses = Table(
 Index("witnesses_call_id", witnesses.c.call_id)
 
 
+# Written by `reprice` alone. What is not superseded leads, link by link, from the first cost of a call to its last.
+adjustments = Table(
+    "adjustments",
+    metadata,
+    Column("call_id", LargeBinary(16), primary_key=True),
+    Column("n", SmallInteger, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("who", Integer, nullable=False),  # a name of kind who: the user of the system
+    Column("why", Integer, nullable=False),  # a name of kind why
+    Column("old_cost", BigInteger),  # NULL: unpriced
+    Column("new_cost", BigInteger),
+    Column("old_price", Integer),  # price_sets.id
+    Column("new_price", Integer),
+    Column("old_reason", Integer),  # why there was no cost
+    Column("new_reason", Integer),
+    Column("old_stated", SmallInteger),  # 1: the old cost had come with the call
+    Column("superseded", Integer),  # the batch that brought a better record of the call, charged anew
+    sqlite_with_rowid=False,
+)
+Index("adjustments_at", adjustments.c.at)
+
+
 def _cell(name: str, *keys: str) -> Table:
     return Table(
         name,

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from collector.core.calls import Call
 from collector.core.errors import InputError
 from collector.core.prices import PriceBook
-from collector.ledger import merge, names, schema
+from collector.ledger import adjusted, merge, names, schema
 from collector.ledger.priced import Billed, PriceSets, bill, price_bodies
 from collector.ledger.rollups import Cells
 from collector.ledger.rows import (
@@ -190,7 +190,20 @@ def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
         new[row[0]] = row, attempt_rows(call, ids)
     _replace(desk, known, new)
     _keep_witnesses(desk, known, groups, ids)
+    adjusted.follow(desk.connection, _homes(known, groups, new), desk.batch)
     return len(new) - len(known)
+
+
+def _homes(
+    known: Mapping[bytes, _Known], groups: Sequence[merge.Group], new: Mapping[bytes, tuple[Row, list[Row]]]
+) -> dict[bytes, adjusted.Home]:
+    """Where the calls that were known are now."""
+    homes = {}
+    for group in groups:
+        home = bytes.fromhex(group[0].id)
+        for at in {bytes.fromhex(record.id) for record in group} & known.keys():
+            homes[at] = adjusted.Home(home, adjusted.is_same_money(known[at].row, new[home][0]))
+    return homes
 
 
 def _bill_of(desk: Desk, group: merge.Group, known: Mapping[bytes, _Known]) -> tuple[Call, Billed | Charged]:
