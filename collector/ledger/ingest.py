@@ -28,6 +28,7 @@ from collector.settings import Limits
 
 Records = Sequence[tuple[int, Record | Unreadable]]
 
+LOCK_NAME = "ingest.lock"  # beside the journal: one process at a time changes calls
 _BYTES_PER_CALL = 4096  # of the journal, amply: how much is read at once, so that most batches are full
 _MAX_REJECT_BYTES = 65_536
 _encode = msgspec.json.Encoder().encode
@@ -93,7 +94,7 @@ def drain(
     """
     if not journal_dir.is_dir():
         return Drained(0, 0, 0, _count_open(engine), 0)
-    with hold(journal_dir.parent / "ingest.lock", "ingest"):
+    with hold(journal_dir.parent / LOCK_NAME, "ingest"):
         return _Drain(engine, book, limits, now_us, zones, stop or (lambda: False)).run(journal_dir)
 
 

@@ -177,7 +177,7 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) 
         call.usage_problem,
         ids.service_tier.get(call.service_tier),
         *map(get, COMMON_METERS),
-        _sparse(meters),
+        sparse_text(meters),
         charged.price,
         charged.reason,
         charged.cost,
@@ -270,7 +270,7 @@ def tags_text(tags: Mapping[str, str]) -> str:
 _PLAIN = ("started_at", "origin_id", "http_status", "latency_ms", "first_token_ms", "usage_problem", "reported_cost")
 
 
-def _sparse(meters: Mapping[str, int]) -> str | None:
+def sparse_text(meters: Mapping[str, int]) -> str | None:
     if meters.keys() <= _COMMON:
         return None
     rare = {name: n for name, n in meters.items() if name not in _COMMON}
