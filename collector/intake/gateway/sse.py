@@ -73,7 +73,8 @@ def _last_end(data: bytes) -> int:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
     end = 0
     for match in _END_OF_EVENT.finditer(data):
-        end = match.end()
+        if match.end() < len(data) or data.endswith(b"\n"):  # after a CR at the very end its LF may be on the way
+            end = match.end()
     return end
 
 
