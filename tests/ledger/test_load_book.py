@@ -5,6 +5,7 @@ import pytest
 from collector.core.errors import PriceError
 from collector.core.prices import PriceSet, Unpriced, price_usage
 from collector.ledger.book import load_book, load_cards
+from collector.ledger.book.genai import read_list
 from collector.settings import Endpoint, Provider, Settings
 
 NOW = 1_793_000_000_000_000  # 2026-10-26
@@ -147,6 +148,7 @@ def test_the_long_list_is_read_only_when_a_model_asks_for_it(settings, monkeypat
 
 
 def test_a_list_that_cannot_be_read_is_said_with_what_to_do(settings, monkeypatch):
+    read_list.cache_clear()
     monkeypatch.setattr("sys.executable", str(settings.data_dir / "no-python"))
     with pytest.raises(PriceError, match=r"genai-prices cannot be read .*pip install 'genai-prices>=0.2.3,<0.3'"):
         load_book(settings).prepare()
