@@ -185,7 +185,10 @@ def package_version() -> str:
 
 @cache
 def read_list() -> dict[str, msgspec.Raw]:
-    """Provider id -> its row, undecoded, from a child process; once in a process. Raises PriceError when the package cannot be read."""
+    """Provider id -> its row, undecoded, from a child process; once in a process.
+
+    Raises PriceError when the package cannot be read.
+    """
     command = [sys.executable, "-m", "collector.ledger.book.genai_rows"]
     root = str(Path(collector.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
