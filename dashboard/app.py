@@ -8,7 +8,12 @@ from dashboard import cached
 from dashboard.views import parts, scope
 
 HERE = Path(__file__).resolve().parent
-PAGES = [st.Page(HERE / "views" / "overview.py", title="Overview", default=True)]
+ONE_CALL = st.Page(HERE / "views" / "call.py", title="Call", visibility="hidden")
+PAGES = [
+    st.Page(HERE / "views" / "overview.py", title="Overview", default=True),
+    st.Page(HERE / "views" / "calls.py", title="Calls"),
+    ONE_CALL,
+]
 
 st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
 st.logo(HERE / "static" / "logo.svg", size="large")
@@ -16,9 +21,12 @@ page = st.navigation(PAGES, position="top")
 settings = cached.settings()
 if why := cached.why_closed(settings.ledger_url):
     st.title(page.title, anchor=False)
-    parts.nothing("There is nothing to show yet", why, "callmeter demo")
+    if cached.is_absent(settings.ledger_url):
+        parts.nothing("There is nothing to show yet", why, "callmeter demo")
+    else:
+        parts.nothing("The ledger cannot be shown", why)
 else:
     if cached.demo_mark(settings.ledger_url):
         st.info("Demo data: simulated providers and traffic, in a ledger of their own.")
-    if scope.controls(settings, page.title):
+    if scope.controls(settings, page.title, has_range=page is not ONE_CALL):
         page.run()

@@ -13,11 +13,12 @@ from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.engines import ledger_path, open_ledger
-from collector.ledger.questions import about, ask, filters, spend, uptime, usage
+from collector.ledger.questions import about, ask, calls, filters, prices, spend, uptime, usage
 from collector.ledger.questions.waiting import Waiting, waiting
 from collector.settings import Limits, Settings, load_settings
 
 FRESH_S = 5
+PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
 
@@ -51,6 +52,12 @@ def settings() -> Settings:
     return load_settings()
 
 
+def is_absent(url: str) -> bool:
+    """Whether there is no ledger at an address yet."""
+    path = ledger_path(url)
+    return path is not None and not path.exists()
+
+
 def why_closed(url: str) -> str:
     """Why the ledger cannot be read, in one sentence; "" when it can."""
     try:
@@ -78,6 +85,31 @@ def answers(names: tuple[str, ...], selection: Selection, period: Period, its: S
 def names(dimension: str, url: str) -> list[str]:
     """The first names of a dimension, for a filter list."""
     return _names(dimension, url, _identity(url))
+
+
+def call_page(
+    selection: Selection, period: Period, its: Settings, before: tuple[int, str] | None, outcomes: tuple[str, ...]
+) -> Answer:
+    """PAGE_CALLS calls of a period and one more if there is one, newest first, before the one that `before` names."""
+    try:
+        question = calls.page(selection, period, before, PAGE_CALLS + 1, outcomes)
+    except UsageError as error:
+        return Answer(refusal=str(error))
+    return Answer(ask.rows(engine(its.ledger_url), question))
+
+
+def call(call_id: str, url: str) -> tuple[Any, list[Any], str | None] | None:
+    """A call, its stored attempts and the JSON of its price set; None when the ledger has no such call.
+
+    Raises UsageError for what is not the id of a call.
+    """
+    its = engine(url)
+    found = ask.rows(its, calls.one(call_id))
+    if not found:
+        return None
+    digest = found[0].price_id
+    bodies = ask.rows(its, prices.used_sets([digest])) if digest else []
+    return found[0], ask.rows(its, calls.attempts_of(call_id)), bodies[0].body if bodies else None
 
 
 def not_booked(its: Settings) -> Waiting:

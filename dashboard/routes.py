@@ -1,12 +1,15 @@
 """Own routes beside Streamlit's: the CSV, streamed from the ledger, and a sign of life."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from importlib.util import find_spec
 from itertools import chain
+from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from collector.core.errors import CallmeterError, LedgerError
@@ -15,6 +18,7 @@ from collector.finance import export
 
 CSV_PATH = "/export.csv"
 BY = ("day", "model", "provider")
+PAGES = ("overview", "calls", "call")  # the pages with an address of their own
 
 
 def csv_path(selection: Selection) -> str:
@@ -53,4 +57,21 @@ async def alive(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-ROUTES: list[BaseRoute] = [Route(CSV_PATH, export_csv), Route("/healthz", alive)]
+async def page(_: Request) -> Response:
+    """Streamlit's page, told where its server is: at a page's own path it would first look below that, in vain."""
+    return HTMLResponse(_page(), headers={"cache-control": "no-cache"})
+
+
+@lru_cache
+def _page() -> str:
+    found = find_spec("streamlit")
+    html = (Path(str(found and found.origin)).parent / "static" / "index.html").read_text()
+    return html.replace("<title>Streamlit</title>", f"<title>callmeter</title>\n    {_HERE}")
+
+
+_HERE = "<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin }</script>"
+ROUTES: list[BaseRoute] = [
+    Route(CSV_PATH, export_csv),
+    Route("/healthz", alive),
+    *(Route(path, page) for path in ("/", *(f"/{name}" for name in PAGES))),
+]

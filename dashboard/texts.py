@@ -45,6 +45,11 @@ def amount(dollars: Decimal | None) -> str:
     return usd(int(dollars * PICODOLLARS))
 
 
+def dollars(picousd: int | None) -> Decimal | None:
+    """The exact amount as a number that a table can sort by."""
+    return None if picousd is None else Decimal(format_usd(picousd))
+
+
 def short_usd(picousd: int) -> str:
     """An amount rounded for reading: cents from one dollar on, three significant digits below."""
     size = abs(picousd)
@@ -100,6 +105,13 @@ def instant_text(at_us: int, zone: str) -> str:
     at = local(at_us, zone)
     offset = f"{at:%z}"
     return f"{at:%a} {at.day} {at:%b %Y}, {at:%H:%M} {offset[:3]}:{offset[3:5]}"
+
+
+def precise_time(at_us: int, zone: str) -> str:
+    """An instant to the millisecond, with the offset: "2026-11-03 14:10:05.123 +01:00"."""
+    at = local(at_us, zone)
+    offset = f"{at:%z}"
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1_000:03d} {offset[:3]}:{offset[3:5]}"
 
 
 def clock(at_us: int, zone: str, with_day: bool = False) -> str:

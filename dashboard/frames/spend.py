@@ -1,12 +1,11 @@
 """Spend per day, from rows of `spend_per_day`. Amounts are exact; floats are for drawing only."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
-from collector.core.money import PICODOLLARS, format_usd
+from collector.core.money import PICODOLLARS
 from dashboard import texts
 from dashboard.frames.axis import Axis
 from dashboard.frames.series import fold, gather, long_frame
@@ -68,4 +67,4 @@ def spend_table(rows: Sequence[Any], axis: Axis, dimension: str) -> pd.DataFrame
 
 def _values(row: Any) -> list[Any]:
     priced = row.calls - row.unpriced_calls
-    return [Decimal(format_usd(row.cost_picousd)) if priced else None, priced, row.unpriced_calls]
+    return [texts.dollars(row.cost_picousd) if priced else None, priced, row.unpriced_calls]

@@ -1,5 +1,8 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -7,7 +10,9 @@ import streamlit as st
 from dashboard import texts
 from dashboard.figures.layout import CONFIG
 
+RIGHT = frozenset({"Input tokens", "Output tokens", "Latency", "First token", "Attempts", "Quantity", "Began"})
 MOST_ROWS = 5_000  # that a browser is sent
+Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
@@ -19,14 +24,25 @@ def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: st
         rows(table, key, f"{title}: all numbers")
 
 
-def rows(table: pd.DataFrame, key: str, alt: str) -> None:
-    """A table; text from outside is plain in it, whole numbers have separators, amounts all their digits."""
+def rows(table: pd.DataFrame, key: str, alt: str, links: Sequence[str] = (), height: Height = "auto") -> None:
+    """A table to read; columns named in `links` hold addresses of ours."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} lines; the CSV has all.")
-        table = table.head(MOST_ROWS)
-    whole = {name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")}
-    shown = table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)])
-    st.dataframe(shown, hide_index=True, column_config=whole, key=f"rows_{key}", alt=alt)
+    shown, columns = exact(table.head(MOST_ROWS))
+    columns |= {name: st.column_config.LinkColumn(display_text="Open", width="small") for name in links}
+    st.dataframe(shown, hide_index=True, column_config=columns, key=f"rows_{key}", alt=alt, height=height)
+
+
+def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
+    """The table with separators in whole numbers and all digits of amounts, and how its columns look.
+
+    Text from outside is plain text in a table.
+    """
+    columns: dict[str, Any] = {
+        name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")
+    }
+    columns |= {name: st.column_config.Column(alignment="right") for name in table.columns if name in RIGHT}
+    return table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)]), columns
 
 
 def heading(title: str, says: str) -> None:
@@ -52,6 +68,7 @@ def nothing(title: str, sentence: str, command: str = "") -> None:
     """A designed empty state: what is missing, and the command that brings it."""
     with st.container(border=True):
         st.markdown(f"**{title}**")
-        st.text(sentence)
+        if sentence:
+            st.text(sentence)
         if command:
             st.code(command, language=None)

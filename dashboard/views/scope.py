@@ -32,10 +32,13 @@ def current() -> Scope:
     return scope
 
 
-def controls(settings: Settings, title: str) -> Scope | None:
-    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
+def controls(settings: Settings, title: str, has_range: bool = True) -> Scope | None:
+    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be.
+
+    Without `has_range` the page is about one thing: only the zone can be chosen.
+    """
     try:
-        stated = from_query(_query(), settings.zone)
+        stated = from_query(query(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
     except UsageError as error:
         st.title(title, anchor=False)
@@ -43,20 +46,22 @@ def controls(settings: Settings, title: str) -> Scope | None:
         st.text(str(error))
         st.page_link("views/overview.py", label="Start over")
         return None
-    selection = _row(stated, settings, title)
+    selection = _row(stated, settings, title, has_range)
     scope = Scope(settings, selection)
     st.session_state[KEY] = scope
     return scope
 
 
-def _query() -> list[tuple[str, str]]:
+def query() -> list[tuple[str, str]]:
     return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
 
 
-def _row(stated: Selection, settings: Settings, title: str) -> Selection:
+def _row(stated: Selection, settings: Settings, title: str, has_range: bool) -> Selection:
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
         st.title(title, anchor=False, width="content")
         st.space("stretch")
+        if not has_range:
+            return msgspec.structs.replace(stated, zone=_zone(stated.zone, settings.zone))
         period = _period(stated.period)
         zone = _zone(stated.zone, settings.zone)
         with st.popover(_filters_label(stated), key="filters"):
