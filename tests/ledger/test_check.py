@@ -32,7 +32,9 @@ CASES = {
         " the quarter-hours say calls 3, the day says 1",
     ],
     "UPDATE usage_days SET input_tokens = 9 WHERE app > 0": ["the quarter-hours say input_tokens 1000, the day says 9"],
-    "DELETE FROM user_days WHERE user > 0": ["model m provider openai user ann ok: the calls say calls 1, the day says 0"],
+    "DELETE FROM user_days WHERE user > 0": [
+        "model m provider openai user ann ok: the calls say calls 1, the day says 0",
+    ],
     "UPDATE usage_days SET day = day + 1": [
         "2026-10-02 in UTC, model m provider openai app shop ok: the quarter-hours say calls 0, the day says 1"
     ],
