@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from collector.cli.context import pass_settings
+from collector.cli.unpriced import unpriced_lines
 from collector.core.errors import InputError, PriceError, UsageError
 from collector.core.prices.checks import describe
 from collector.core.prices.entries import instant_of
@@ -63,13 +64,18 @@ def show(settings: Settings, model: str, provider: str | None, at: str | None) -
 @prices.command(epilog="\b\nExample:\n  callmeter prices check && callmeter up")
 @pass_settings
 def check(settings: Settings) -> None:
-    """Look for entries that overlap, leave a gap or are absurd beside their neighbours; 1 when there are any."""
+    """Look for entries that overlap, leave a gap or are absurd beside their neighbours; 1 when there are any.
+
+    Then the calls that have no price, by model, provider and reason, where there is a ledger.
+    """
     verdict = check_book(settings, GenaiPrices(names_of(settings)), datetime.now(UTC).date())
     for notice in verdict.notices:
         click.echo(f"notice: {notice}")
     for problem in verdict.wrong:
         click.echo(f"wrong: {problem}")
     click.echo(f"{verdict.entries} entries checked, {len(verdict.wrong)} wrong")
+    for line in unpriced_lines(settings):
+        click.echo(line)
     sys.exit(1 if verdict.wrong else 0)
 
 
