@@ -18,6 +18,8 @@ COMMANDS = {
     "import": Entry("collector.cli.imports:import_command", "Read calls from a file into the ledger."),
     "export": Entry("collector.cli.export:export_command", "Write a CSV for finance, or the calls themselves."),
     "prices": Entry("collector.cli.prices:prices", "List, show and check prices."),
+    "reprice": Entry("collector.cli.reprice:reprice_command", "Price past calls by today's prices, after a look."),
+    "explain": Entry("collector.cli.explain:explain_command", "Show how the cost of one call came about."),
     "check": Entry("collector.cli.check:check", "Prove that calls, sums, prices and the journal agree."),
     "ingest-loop": Entry("collector.cli.loops:ingest_loop", "Store what is journalled, forever.", hidden=True),
     "jobs-loop": Entry("collector.cli.loops:jobs_loop", "Do every job when it is due, forever.", hidden=True),

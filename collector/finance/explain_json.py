@@ -1,0 +1,90 @@
+"""An explanation as plain values: every amount as exact decimal text, every instant as text."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from collector.core.meters import METERS
+from collector.core.prices import LineItem, PriceSet
+from collector.finance.explain import Adjustment, Explanation, usd
+from collector.finance.records import instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_plain(told: Explanation) -> dict[str, Any]:
+    """The document that `callmeter explain --json` prints."""
+    return {
+        "call": told.call,
+        **{name: told.asked.get(name) for name in ("service_tier", "session", "native_finish_reason", "app_title")},
+        "attempts": [msgspec.structs.asdict(each) | {"started_at": instant(each.started_at)} for each in told.attempts],
+        "usage": {
+            "quality": told.call["usage_quality"],
+            "problem": told.usage_problem,
+            "meters": told.meters,
+            "input_tokens": told.input_tokens,
+            "output_tokens": told.output_tokens,
+        },
+        "cost": {
+            "cost_usd": usd(told.cost),
+            "currency": "USD",
+            "came_with_the_call": told.is_stated,
+            "why": told.sentence,
+            "unpriced_reason": told.call["unpriced_reason"],
+            "items": [_item(item, told.price) for item in told.items],
+            "beyond_items_usd": usd(told.beyond),
+            "first_cost_usd": usd(told.first_cost),
+            "notice": told.notice,
+        },
+        "price": _price(told) if told.price else None,
+        "reported": {"cost_usd": usd(told.reported_cost), "beyond_cost_usd": usd(told.difference)},
+        "adjustments": [_adjustment(each) for each in told.adjustments],
+        "witnesses": [
+            msgspec.structs.asdict(each) | {"started_at": instant(each.started_at)} for each in told.witnesses
+        ],
+    }
+
+
+def _item(item: LineItem, price: PriceSet | None) -> dict[str, Any]:
+    return {
+        "meter": item.meter,
+        "unit": item.unit,
+        "quantity": item.quantity,
+        "unit_price_usd": usd(item.unit_price),
+        "cost_usd": usd(item.cost),
+        "rule": item.rule,
+        "listed": price.listed.get(item.meter) if price else None,
+    }
+
+
+def _price(told: Explanation) -> dict[str, Any]:
+    price = told.price
+    assert price is not None
+    return {
+        "price_id": told.call["price_id"],
+        "model": price.model,
+        "provider": price.provider,
+        "tier": price.tier,
+        "key": price.key,
+        "above_tokens": price.above_tokens,
+        "hours_utc": [f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in price.hours],
+        "from": _moment(price.starts),
+        "until": _moment(price.until),
+        "images": price.images,
+        "minimum_usd": usd(price.minimum),
+        "unit_prices_usd": {name: usd(each) for name, each in price.prices.items() if name in METERS},
+        "source": price.source,
+        "checked": price.checked,
+        "why": told.source_sentence,
+    }
+
+
+def _moment(us: int | None) -> str | None:
+    return None if us is None else (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+
+
+def _adjustment(each: Adjustment) -> dict[str, Any]:
+    plain = msgspec.structs.asdict(each)
+    old, new = plain.pop("old_cost"), plain.pop("new_cost")
+    return plain | {"at": instant(each.at), "old_cost_usd": usd(old), "new_cost_usd": usd(new)}

@@ -1,0 +1,157 @@
+"""An explanation to be read: calm lines, aligned, every amount exact."""
+
+from collections.abc import Iterator
+
+from collector.core.money import format_usd
+from collector.core.periods import format_day, parse_day
+from collector.core.prices import LineItem, PriceSet
+from collector.core.prices.checks import day_text
+from collector.finance.aligned import aligned
+from collector.finance.explain import Adjustment, Explanation
+from collector.finance.records import instant
+from collector.ledger.book.report import conditions
+
+_LABEL = 12
+_INDENT = "  "
+
+
+def lines(told: Explanation) -> Iterator[str]:
+    """The text of `callmeter explain`."""
+    yield f"call {told.call['id']}, {told.call['started_at']}"
+    for label, text in _facts(told):
+        yield f"{_INDENT}{label:<{_LABEL}} {text}"
+    yield from _section("attempts", _attempts(told))
+    yield from _section("cost", _cost(told))
+    yield from _section("price", _price(told))
+    yield from _section("adjustments", (_adjustment(each) for each in told.adjustments))
+    yield from _section("told by", _witnesses(told))
+
+
+def _facts(told: Explanation) -> Iterator[tuple[str, str]]:
+    call = told.call
+    served = call["served_model"]
+    yield "model", f"{call['model'] or 'not stated'}" + (f", served as {served}" if served else "")
+    yield "provider", call["provider"] or "none was asked"
+    if tier := told.asked.get("service_tier"):
+        yield "tier", tier
+    who = [f"{name} {call[name]}" for name in ("app", "key", "user") if call[name]]
+    if who:
+        yield "for", ", ".join(who)
+    yield "outcome", ", ".join(filter(None, _outcome(told)))
+    quality = "none reported" if call["usage_quality"] == "none" else call["usage_quality"]
+    yield "usage", f"{quality}, {told.input_tokens:,} tokens in, {told.output_tokens:,} tokens out"
+    if told.usage_problem:
+        yield "problem", told.usage_problem
+
+
+def _outcome(told: Explanation) -> Iterator[str | None]:
+    call = told.call
+    yield call["outcome"]
+    yield f"HTTP {call['http_status']}" if call["http_status"] is not None else None
+    yield call["error_type"]
+    yield f"finished by {call['finish_reason']}" if call["finish_reason"] else None
+    yield f"{call['latency_ms']:,} ms" if call["latency_ms"] is not None else None
+
+
+def _section(title: str, body: Iterator[str]) -> Iterator[str]:
+    found = list(body)
+    if found:
+        yield ""
+        yield title
+        yield from (f"{_INDENT}{line}".rstrip() for line in found)
+
+
+def _attempts(told: Explanation) -> Iterator[str]:
+    rows = [
+        (
+            str(n),
+            each.provider or "-",
+            each.model or "-",
+            each.outcome,
+            str(each.http_status or "-"),
+            each.error_type or "",
+            f"{each.latency_ms:,} ms" if each.latency_ms is not None else "-",
+        )
+        for n, each in enumerate(told.attempts, start=1)
+    ]
+    return aligned(rows, left=frozenset({1, 2, 3, 4, 5}))
+
+
+def _cost(told: Explanation) -> Iterator[str]:
+    yield told.sentence
+    rows = [("METER", "QUANTITY", "UNIT PRICE USD", "COST USD", "RULE")]
+    rows += [_row(item, told) for item in told.items if item.quantity]
+    if told.price is None:
+        rows += [(meter, f"{quantity:,}", "", "", "") for meter, quantity in told.meters.items() if quantity]
+    if told.beyond:
+        rows.append(("beyond", "1", format_usd(told.beyond), format_usd(told.beyond), "as the call came with it"))
+    if told.cost is not None:
+        rows.append(("total", "", "", format_usd(told.cost), ""))
+    if len(rows) > 1:
+        yield from aligned(rows, left=frozenset({0, 4}))
+    if told.notice:
+        yield f"Images: {told.notice}"
+    yield from _reported(told)
+    if told.first_cost != told.cost:
+        yield f"At first it {_money(told.first_cost)}; see adjustments."
+    if told.cost is None and told.call["usage_quality"] != "none":
+        day = parse_day(told.call["started_at"][:10])
+        days = f"--from {format_day(day)} --to {format_day(day + 1)} --zone UTC"
+        yield f"Give it a price with `callmeter prices add FILE`, then run `callmeter reprice {days}`."
+
+
+def _row(item: LineItem, told: Explanation) -> tuple[str, str, str, str, str]:
+    listed = told.price.listed.get(item.meter) if told.price else None
+    rule = f"listed: {listed}" if listed and item.rule == "listed" else item.rule
+    return item.meter, f"{item.quantity:,}", format_usd(item.unit_price), format_usd(item.cost), rule
+
+
+def _reported(told: Explanation) -> Iterator[str]:
+    if told.reported_cost is None:
+        return
+    by = told.call["provider"] or "the provider"
+    text = f"{by} says that it charged {format_usd(told.reported_cost)} USD"
+    if told.difference is None:
+        yield f"{text}; that is shown beside the cost, never in its place."
+    elif told.difference == 0:
+        yield f"{text}, which is the cost."
+    else:
+        side = "more" if told.difference > 0 else "less"
+        yield f"{text}, {format_usd(abs(told.difference))} USD {side} than the cost."
+
+
+def _price(told: Explanation) -> Iterator[str]:
+    price = told.price
+    if price is None:
+        return
+    yield f"{told.call['price_id']}: {price.model} at {price.provider or 'any provider'}, {conditions(price)}"
+    yield f"in force {_dates(price)}; images: {price.images}"
+    if told.source_sentence:
+        yield told.source_sentence
+
+
+def _dates(price: PriceSet) -> str:
+    if price.starts is None and price.until is None:
+        return "at all times"
+    start = "" if price.starts is None else f"from {day_text(price.starts)}"
+    end = "" if price.until is None else f"until {day_text(price.until)}"
+    return f"{start} {end}".strip()
+
+
+def _adjustment(each: Adjustment) -> str:
+    old = f"unpriced ({each.old_reason})" if each.old_cost is None else f"{format_usd(each.old_cost)} USD"
+    new = f"unpriced ({each.new_reason})" if each.new_cost is None else f"{format_usd(each.new_cost)} USD"
+    notes = [
+        " (it came with the call)" if each.old_stated else "",
+        " (a better record came later)" * each.is_superseded,
+    ]
+    return f"{instant(each.at)} by {each.who}: {old}{notes[0]} -> {new}, because: {each.why}{notes[1]}"
+
+
+def _money(cost: int | None) -> str:
+    return "was unpriced" if cost is None else f"cost {format_usd(cost)} USD"
+
+
+def _witnesses(told: Explanation) -> Iterator[str]:
+    rows = [(each.source, each.id, instant(each.started_at), f"usage {each.usage_quality}") for each in told.witnesses]
+    return aligned(rows, left=frozenset(range(4)))

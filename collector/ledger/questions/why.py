@@ -1,0 +1,65 @@
+"""Why a call costs what it costs, beside its row: who told of it, and what was changed since.
+
+`call_id` is 32 hex digits everywhere; another text raises UsageError.
+"""
+
+from sqlalchemy import case, func, literal, select
+
+from collector.ledger.questions.ask import Question
+from collector.ledger.questions.calls import id_bytes, name_of
+from collector.ledger.schema import adjustments, batches, calls, open_calls, price_sets, witnesses
+
+
+def where_from(call_id: str) -> Question:
+    """One row for a call: is_stated (its cost came with it: 0 or 1), stored_at (when its row was last written)."""
+    c = calls.c
+    return (
+        select(func.coalesce(c.cost_stated, 0).label("is_stated"), batches.c.stored_at)
+        .select_from(calls.outerjoin(batches, batches.c.id == c.batch))
+        .where(c.id == id_bytes(call_id))
+    )
+
+
+def witnesses_of(call_id: str) -> Question:
+    """Who told of a call, where more than one did: source, id (16 bytes, as that source named it), record (JSON)."""
+    w = witnesses.c
+    question = select(name_of(w.source).label("source"), w.id, w.record).where(w.call_id == id_bytes(call_id))
+    return question.order_by(w.id, w.source)
+
+
+def adjustments_of(call_id: str) -> Question:
+    """What `reprice` changed of a call, oldest first.
+
+    Columns: at, who, why, old_cost, new_cost (None: unpriced), old_price, new_price (price ids), old_reason,
+    new_reason, old_stated (1: the old cost had come with the call), is_superseded (1: a better record of the call
+    came later, and it was charged anew).
+    """
+    a = adjustments.c
+    return (
+        select(
+            a.at,
+            name_of(a.who).label("who"),
+            name_of(a.why).label("why"),
+            a.old_cost,
+            a.new_cost,
+            *(
+                select(price_sets.c.digest).where(price_sets.c.id == a[name]).scalar_subquery().label(name)
+                for name in ("old_price", "new_price")
+            ),
+            name_of(a.old_reason).label("old_reason"),
+            name_of(a.new_reason).label("new_reason"),
+            a.old_stated,
+            case((a.superseded.is_(None), 0), else_=1).label("is_superseded"),
+        )
+        .where(a.call_id == id_bytes(call_id))
+        .order_by(a.n)
+    )
+
+
+def known_as(other_id: str) -> Question:
+    """What an id stands for that is no call's: rows of what ("merged" or "open") and call_id (16 bytes)."""
+    raw = id_bytes(other_id)
+    merged = select(literal("merged").label("what"), witnesses.c.call_id).where(witnesses.c.id == raw)
+    opened = select(literal("open"), open_calls.c.call_id).where(open_calls.c.call_id == raw)
+    both = merged.union_all(opened).subquery()
+    return select(both.c.what, both.c.call_id)
