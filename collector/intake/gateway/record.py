@@ -101,7 +101,17 @@ def shape_of(route: Route, operation: Operation) -> str:
 
 def _meters(call: Call, reading: Reading, seen: Seen) -> dict[str, int]:
     counted = {"tool_calls": seen.tool_calls, "images_out": seen.images_out}
-    return {**call.meters, **reading.meters, **{name: n for name, n in counted.items() if n}}
+    asked = {} if _is_replay(reading) else call.meters
+    return {**asked, **reading.meters, **{name: n for name, n in counted.items() if n}}
+
+
+def _is_replay(reading: Reading) -> bool:
+    """Whether the provider says that it metered nothing, as OpenRouter does of an answer out of its response cache.
+
+    Such a call costs nothing, so the pictures that were counted in its request are none either
+    (openrouter.ai/docs/guides/features/response-caching: all billable counters are 0).
+    """
+    return bool(reading.meters) and not any(reading.meters.values())
 
 
 def _quality(reading: Reading, facts: Facts) -> str:
