@@ -207,6 +207,35 @@ def test_a_connection_that_the_provider_closed_while_idle_is_not_used() -> None:
     asyncio.run(main())
 
 
+def test_a_request_that_met_the_end_of_an_idle_connection_is_sent_again() -> None:
+    """The provider hangs up just when the second request arrives: no byte of an answer, so it goes to a new connection."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def main() -> None:
+        async with running(Provider(CHUNKED, hang_up, PLAIN)) as provider, Upstream(SETTINGS) as upstream:
+            assert await whole(upstream, provider.url) == b"hello world"
+            assert await whole(upstream, provider.url) == PLAIN[-11:]
+            assert (provider.connections, len(provider.requests)) == (2, 3)
+
+    asyncio.run(main())
+
+
+def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
+    async def main() -> None:
+        async with (
+            running(Provider(CHUNKED, b"HTTP/1.1 200 OK\r\nCon", PLAIN)) as provider,
+            Upstream(SETTINGS) as upstream,
+        ):
+            assert await whole(upstream, provider.url) == b"hello world"
+            with pytest.raises(UpstreamFailed, match="disconnected"):
+                await whole(upstream, provider.url)
+            assert len(provider.requests) == 2
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_was_not_read_to_its_end_takes_its_connection_along() -> None:
     async def main() -> None:
         long = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nonly this"

@@ -31,7 +31,8 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
 class Connection(asyncio.Protocol):
     """Sends a request and gives its answer: `status` and `headers` after `head`, then the body in chunks.
 
-    `done`: the answer has arrived to its end. `reusable`: and another request may follow it.
+    `done`: the answer has arrived to its end. `reusable`: and another request may follow it. `has_heard`: a byte of the
+    answer has arrived. `idle_since`: when it was last given back, 0 for a connection that is new.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_waiter",
         "done",
+        "has_heard",
         "headers",
         "idle_since",
         "is_open",
@@ -73,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._arrived = False  # the head, that of an answer and not of a notice such as 100 or 103
         self.status = 0
         self.headers: Headers = []
+        self.has_heard = False
         self.done = False
         self.reusable = False
 
@@ -125,6 +128,7 @@ class Connection(asyncio.Protocol):
         if self._parser is None or self.done:
             self.close()  # an answer to nothing
             return
+        self.has_heard = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:

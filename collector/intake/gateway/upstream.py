@@ -111,21 +111,35 @@ class Upstream:
         target = self._targets.get(url) or self._target(url)
         try:
             head = request_head("POST", target.path, target.host_header, headers, len(body))
-            connection = await self._pool.take(target.origin)
+            connection = await self._asked(target.origin, head, body)
         except NoConnection as none:
             raise _failed(none.cause, CONNECT_FAILURES) from None
         except ValueError as error:
             raise _failed(error, CONNECT_FAILURES) from None
-        try:
-            connection.send(head, body)
-            await connection.head()
         except _RAISED as error:
-            connection.close()
             raise _failed(error, FAILURES) from None
-        except BaseException:
-            connection.close()
-            raise
         return Answer(connection, self._pool, target.origin)
+
+    async def _asked(self, origin: Origin, head: bytes, body: bytes) -> Connection:
+        """A connection on which the answer to this request has begun.
+
+        A provider may close an idle connection just when a request is on its way. Where not a byte came back on a
+        connection that had been idle, the request is sent again on another one; on a new one the provider is at fault.
+        """
+        while True:
+            connection = await self._pool.take(origin)
+            try:
+                connection.send(head, body)
+                await connection.head()
+            except ConnectionError:
+                connection.close()
+                if connection.has_heard or not connection.idle_since:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
 
     def _target(self, url: str) -> Target:
         try:
