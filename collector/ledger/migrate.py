@@ -1,5 +1,6 @@
 """Brings a ledger to the revision that this code knows, after copying it where there is something to lose."""
 
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -117,9 +118,16 @@ def _copy_first(engine: Engine, path: Path | None, now_us: int) -> None:
     stamp = datetime.fromtimestamp(now_us / 1e6, UTC).strftime("%Y%m%dT%H%M%S")
     copy = path.with_name(f"{path.stem}-{revision(engine)}-{stamp}{path.suffix}")
     unfinished = copy.with_name(copy.name + ".part")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as target:
-        source.backup(target)
-    unfinished.replace(copy)
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as target:
+            source.backup(target)
+        unfinished.replace(copy)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(
+            f"no copy of {path} could be made before its upgrade, which was not begun: {error}"
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
     _forget_old_copies(path)
 
 
@@ -132,6 +140,8 @@ def _has_something_to_lose(engine: Engine) -> bool:
 
 
 def _forget_old_copies(path: Path) -> None:
-    copies = sorted(path.parent.glob(f"{path.stem}-*-*{path.suffix}"), key=lambda copy: copy.name.rsplit("-", 1)[1])
-    for copy in copies[:-COPIES_KEPT]:
+    """Of the copies made here the last ones stay; a file that only looks like one is the user's own."""
+    name = re.compile(rf"{re.escape(path.stem)}-\w+-(\d{{8}}T\d{{6}}){re.escape(path.suffix)}")
+    copies = sorted((found[1], copy) for copy in path.parent.iterdir() if (found := name.fullmatch(copy.name)))
+    for _, copy in copies[:-COPIES_KEPT]:
         copy.unlink()

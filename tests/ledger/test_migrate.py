@@ -122,11 +122,28 @@ def test_an_old_ledger_without_data_is_upgraded_without_a_copy(revision: str, tm
 
 @pytest.mark.skipif(len(REVISIONS) < 2, reason="there is no older revision yet")
 def test_the_last_copies_are_kept_and_older_ones_go(tmp_path: Path) -> None:
+    backup = tmp_path / "callmeter-of-2026-10-01.db"
+    backup.write_text("the user's own")
     for second in range(migrate.COPIES_KEPT + 2):
         (tmp_path / "callmeter.db").unlink(missing_ok=True)
         ledger_at(tmp_path, REVISIONS[0]).dispose()
         migrate.migrate(url_of(tmp_path), now_us=1_790_856_000_000_000 + second * 1_000_000)
-    assert [copy.name[-5:-3] for copy in copies(tmp_path)] == ["02", "03", "04"]
+    assert [copy.name[-5:-3] for copy in copies(tmp_path) if copy != backup] == ["02", "03", "04"]
+    assert backup.exists()
+
+
+@pytest.mark.skipif(len(REVISIONS) < 2, reason="there is no older revision yet")
+def test_without_a_copy_there_is_no_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ledger_at(tmp_path, REVISIONS[0])
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(LedgerError, match=r"no copy of .* could be made before its upgrade.*No space left"):
+        migrate.migrate(url_of(tmp_path))
+    assert migrate.revision(engine) == REVISIONS[0]
+    assert [path.suffix for path in tmp_path.iterdir() if "-0001-" in path.name] == []
 
 
 def test_a_current_ledger_is_left_alone(tmp_path: Path) -> None:
