@@ -208,7 +208,7 @@ def test_a_connection_that_the_provider_closed_while_idle_is_not_used() -> None:
 
 
 def test_a_request_that_met_the_end_of_an_idle_connection_is_sent_again() -> None:
-    """The provider hangs up just when the second request arrives: no byte of an answer, so it goes to a new connection."""
+    """The provider hangs up as the second request arrives: no byte of an answer, so it goes to a new connection."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

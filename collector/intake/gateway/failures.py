@@ -43,7 +43,7 @@ def problem_of(
             f"the provider {route.provider} refused the gateway's own key (HTTP {status}): its owner must see to it"
         )
         return Problem(502, "provider_refused_key", message)
-    message = scrub(said.message, secrets) or f"the provider {route.provider} answered with HTTP {status}"
+    message = scrub(said.message, secrets) or f"the provider {route.provider} {_answered(facts.status)}"
     code = _word(said.code) or _word(said.type) or _STATUS_CODES.get(status, "provider_error")
     return Problem(status, code, message, said.param, _word(said.type))
 
@@ -62,6 +62,11 @@ def error_type_of(fault: Fault) -> str | None:
 def _of_failure(route: Route, failure: str, operation: str) -> Problem:
     status, code, what = _FAILURES[failure]
     return Problem(status, code, f"the provider {route.provider} {what.format(operation=operation)}")
+
+
+def _answered(status: int | None) -> str:
+    is_success = status is not None and 200 <= status < 300
+    return "told an error in place of its answer" if is_success else f"answered with HTTP {status}"
 
 
 def _status(facts: Facts, said: Fault) -> int:
