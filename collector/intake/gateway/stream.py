@@ -49,9 +49,10 @@ class Passage:
     def feed(self, chunk: bytes) -> bytes:
         """The whole events in or completed by this chunk that the client gets now."""
         events = self._cutter.feed(chunk)
+        passed = self._pass(events) if events else b""  # those before an event that is too large are still good
         if len(self._cutter.rest) > self._max_event_bytes:
             self.broken = f"an event of the stream is larger than max_event_bytes = {self._max_event_bytes}"
-        return self._pass(events) if events else b""
+        return passed
 
     def finish(self) -> bytes:
         """What is left when the provider has closed: a last event without its empty line, when it is whole."""

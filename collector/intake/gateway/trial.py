@@ -160,6 +160,8 @@ class Trial:
         if passage.faulty:
             self.seen = passage.seen(self.shape)
             self._judge(self.seen)
+        if passage.broken and not passage.terminal:
+            self.fail("event_too_large", failure="malformed")
         if passage.first is None or not is_json_object(passage.first):
             self.fail("empty_stream" if passage.first is None else "malformed_answer", failure="malformed")
 
