@@ -58,9 +58,9 @@ def serve(
         tariff=_tariff(settings),
     )
     server = _server(Gateway(services, routes_of(settings), KeyNames(secret)), settings)
-    (announce or _announce)(_address(bound))
     try:
-        with _quiet_signals():
+        with _stopping_signals(server):
+            (announce or _announce)(_address(bound))
             server.run(sockets=[bound])
     finally:
         bound.close()
@@ -147,12 +147,21 @@ def _announce(address: str) -> None:
     print(f"gateway: {address}", file=sys.stderr, flush=True)
 
 
-class _quiet_signals:
-    """uvicorn raises a signal again after it has stopped for it; the stop was the answer."""
+class _stopping_signals:
+    """SIGTERM and SIGINT stop the server also before it listens to them itself.
+
+    uvicorn raises a signal again after it has stopped for it; that changes nothing any more.
+    """
+
+    def __init__(self, server: uvicorn.Server) -> None:
+        self._server = server
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _stop(self, *_: object) -> None:
+        self._server.should_exit = True
