@@ -4,36 +4,15 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from collector.core.outcomes import Outcome
 from tests.gateway.inside import QUESTION, STREAM_HEAD, STREAMED, Scripted, calls, chunk, said, stream
-from tests.processes import Running, running, until
+from tests.gateway.outside import gateway, request
+from tests.processes import until
 
-SETTINGS = """
-[settings]
-limits.drain_s = 1
-[providers.one]
-base_url = "http://127.0.0.1:{port}/v1"
-"""
 BEGINNING = chunk(b"data: " + json.dumps(said("begun")).encode() + b"\n\n")
 REST = stream(said(None, "stop"))[len(STREAM_HEAD) :]
-
-
-@contextmanager
-def gateway(folder: Path, port: int) -> Iterator[tuple[Running, int]]:
-    (folder / "callmeter.toml").write_text(SETTINGS.format(port=port))
-    with running(folder, "gateway", "--port", "0", "--no-ingest") as process:
-        lines = until(lambda: [line for line in process.err.read_text().splitlines() if ": http" in line])
-        yield process, int(lines[0].rsplit(":", 1)[1].removesuffix("/v1"))
-
-
-def request(body: object) -> bytes:
-    data = json.dumps(body).encode()
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 async def asked(port: int, body: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
