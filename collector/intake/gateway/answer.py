@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from collector.core.errors import InputError
 from collector.core.usage import decode_answer, find_usage, merge_stream_usage
-from collector.intake.gateway.sse import all_data, data_if_plain
+from collector.intake.gateway.sse import all_data
 
 _NULL = Raw(b"null")
 _STATES_USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -47,12 +47,12 @@ class Seen(msgspec.Struct):
     malformed: bool = False  # a part of it could not be read
 
 
-class _Said(msgspec.Struct, gc=False):
+class _Said(msgspec.Struct):
     tool_calls: list[Raw] | None = None
     images: list[Raw] | None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class _Choice(msgspec.Struct):
     index: int = 0
     message: _Said | None = None
     delta: _Said | None = None
@@ -61,7 +61,7 @@ class _Choice(msgspec.Struct, gc=False):
     error: Raw = _NULL
 
 
-class _Part(msgspec.Struct, gc=False):
+class _Part(msgspec.Struct):
     """A whole answer, or the data of one event."""
 
     id: str | None = None
@@ -74,7 +74,7 @@ class _Part(msgspec.Struct, gc=False):
     x_groq: Raw = _NULL  # Groq's place for a stream's usage
 
 
-class _Index(msgspec.Struct, gc=False):
+class _Index(msgspec.Struct):
     index: int = 0
 
 
@@ -85,20 +85,18 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 def read_plain(body: bytes, shape: str) -> Seen:
     """What a whole answer says; `malformed` where it is not a JSON object."""
-    parts = _one_by_one([body])
-    return _fold(parts, shape, terminal=parts != [None])
+    seen = _fold([body], shape)
+    seen.terminal = not seen.malformed
+    return seen
 
 
 def read_stream(events: bytes, shape: str, done: bytes) -> Seen:
     """What a run of events says, up to the terminal event whose data is `done`."""
-    data = data_if_plain(events)
-    if data and data.pop() == done:
-        parts = _all_at_once(data)
-        if parts:
-            return _fold(parts, shape, terminal=True)
     data = all_data(events)
     terminal = done in data
-    return _fold(_one_by_one(data[: data.index(done)] if terminal else data), shape, terminal)
+    seen = _fold(data[: data.index(done)] if terminal else data, shape)
+    seen.terminal = terminal
+    return seen
 
 
 def read_fault(body: bytes) -> Fault | None:
@@ -144,10 +142,10 @@ def is_bare_usage(data: bytes) -> bool:
         return False
 
 
-def _fold(parts: Sequence[_Part | None], shape: str, terminal: bool) -> Seen:
-    seen = Seen(parts=len(parts), terminal=terminal)
+def _fold(data: Sequence[bytes], shape: str) -> Seen:
+    seen = Seen(parts=len(data))
     calls: set[tuple[int, int]] = set()
-    for n, part in enumerate(parts):
+    for n, part in enumerate(_read_parts(data)):
         if part is None:
             seen.malformed = True
             continue
@@ -155,7 +153,7 @@ def _fold(parts: Sequence[_Part | None], shape: str, terminal: bool) -> Seen:
             continue
         _add(seen, part, calls)
         if len(part.usage) > 4 or part.x_groq is not _NULL:
-            _add_usage(seen, part, shape)
+            _add_usage(seen, part, data[n], shape)
     seen.tool_calls = len(calls)
     return seen
 
@@ -182,21 +180,16 @@ def _says_nothing_new(seen: Seen, part: _Part) -> bool:
     )
 
 
-def _all_at_once(data: Sequence[bytes]) -> Sequence[_Part]:
-    """Each as a part; none of them where one is not a line of JSON of the usual types."""
+def _read_parts(data: Sequence[bytes]) -> Sequence[_Part | None]:
+    """All at once where each is one line of the usual types, else one by one."""
     try:
         parts = _part_decoder.decode_lines(b"\n".join(data))
     except _UNREADABLE:
-        return []
-    return parts if len(parts) == len(data) else []
-
-
-def _one_by_one(data: Sequence[bytes]) -> list[_Part | None]:
-    return [_read_part(each) for each in data]
+        parts = []
+    return parts if len(parts) == len(data) else [_read_part(each) for each in data]
 
 
 def _read_part(data: bytes) -> _Part | None:
-    """A part, None where it is no JSON object."""
     try:
         return _part_decoder.decode(data)
     except msgspec.ValidationError:
@@ -252,13 +245,13 @@ def _index(raw: Raw) -> int:
         return 0
 
 
-def _add_usage(seen: Seen, part: _Part, shape: str) -> None:
-    """The rest of the answer is not decoded for its usage."""
+def _add_usage(seen: Seen, part: _Part, data: bytes, shape: str) -> None:
+    """Where the usage stands in its usual place, the rest of the answer is not decoded for it."""
     try:
-        stated = {"usage": decode_answer(bytes(part.usage)), "x_groq": decode_answer(bytes(part.x_groq))}
+        found = find_usage(shape, {"usage": decode_answer(bytes(part.usage))}) if len(part.usage) > 4 else None
+        found = found or find_usage(shape, decode_answer(data))
     except InputError:
         return
-    found = find_usage(shape, stated)
     if found is not None:
         seen.usage = merge_stream_usage(shape, seen.usage, found)
 

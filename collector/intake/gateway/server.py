@@ -1,6 +1,5 @@
 """The gateway as a process: its socket, its server, its start and its stop."""
 
-import gc
 import ipaddress
 import logging
 import os
@@ -61,7 +60,6 @@ def serve(
     server = _server(Gateway(services, routes_of(settings), KeyNames(secret)), settings)
     try:
         with _stopping_signals(server):
-            _spare_what_stays()
             (announce or _announce)(_address(bound))
             server.run(sockets=[bound])
     finally:
@@ -143,12 +141,6 @@ def _tariff(settings: Settings) -> Tariff:
 def _address(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-
-
-def _spare_what_stays() -> None:
-    """What is there at the start, price lists above all, stays: the collector need not look at it again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _announce(address: str) -> None:

@@ -38,26 +38,20 @@ def split(events: bytes) -> list[bytes]:
 
 def data_of(event: bytes) -> bytes | None:
     """The data of one event, its lines joined by newlines; None for an event without data (a comment, a ping)."""
-    bare = event.removesuffix(b"\n\n")
-    if bare.startswith(b"data: ") and b"\n" not in bare and b"\r" not in bare:
-        return bare[6:]
+    is_one_line = event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2
+    if is_one_line and b"\r" not in event:
+        return event[6:-2]
     lines = [data for line in _lines(event) if (data := _data_in(line)) is not None]
     return b"\n".join(lines) if lines else None
 
 
 def all_data(events: bytes) -> list[bytes]:
     """The data of every event of a run that has any."""
-    found = split(events) if b"\r" in events else events.split(b"\n\n")
-    return [data for event in found if (data := data_of(event)) is not None]
-
-
-def data_if_plain(events: bytes) -> list[bytes]:
-    """The same for a run of events that are one line of data each, in a fraction of the time.
-
-    A piece of any other run holds a line break, or nothing: it has to be seen whether each is what data may be.
-    """
-    is_plain = events.startswith(b"data: ") and events.endswith(b"\n\n") and b"\r" not in events
-    return events[6:-2].split(b"\n\ndata: ") if is_plain else []
+    if events.startswith(b"data: ") and events.endswith(b"\n\n") and b"\r" not in events:
+        plain = events[6:-2].split(b"\n\ndata: ")
+        if events.count(b"\n") == 2 * len(plain):  # no event has another line
+            return plain
+    return [data for event in split(events) if (data := data_of(event)) is not None]
 
 
 def cut_first(events: bytes) -> tuple[bytes, bytes]:
