@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from collector.core.errors import SettingsError, UsageError
+from collector.core.budgets import Budget, budget
+from collector.core.errors import CallmeterError, SettingsError, UsageError
 from collector.core.periods import check_zone
 from collector.toml_file import convert, read_toml, unknown_key
 
@@ -88,6 +89,14 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limits: Limits = Limits()
 
 
+class _BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One [[budgets]] as the file states it."""
+
+    scope: str
+    period: str
+    limit_usd: Usd
+
+
 class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What exports for finance say of the account."""
 
@@ -114,7 +123,7 @@ class Settings(Choices, frozen=True, kw_only=True):
         default_factory=BUILT_IN.copy
     )  # with their addresses from the environment
     endpoints: tuple[Endpoint, ...] = ()
-    budgets: tuple[dict[str, Any], ...] = ()
+    budgets: tuple[Budget, ...] = ()
     channels: tuple[dict[str, Any], ...] = ()
     finance: Finance = Finance()
     origins: dict[str, str] = {}  # setting -> where it came from; absent: default
@@ -176,7 +185,7 @@ def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     return msgspec.structs.asdict(choices) | {
         "providers": providers,
         "endpoints": endpoints,
-        "budgets": convert(tables.get("budgets", []), tuple[dict[str, Any], ...], path, "budgets"),
+        "budgets": _budgets(convert(tables.get("budgets", []), list[Any], path, "budgets"), path),
         "channels": convert(tables.get("channels", []), tuple[dict[str, Any], ...], path, "channels"),
         "finance": convert(tables.get("finance", {}), Finance, path, "finance"),
     }
@@ -206,6 +215,20 @@ def _check_endpoints(endpoints: tuple[Endpoint, ...], providers: dict[str, Provi
         for name, value in msgspec.structs.asdict(each).items():
             if "_usd_" in name and value is not None and value < 0:
                 raise SettingsError(f"{path}: endpoints[{n}].{name} = {value}: a price is 0 or more")
+
+
+def _budgets(listed: list[Any], path: Path) -> tuple[Budget, ...]:
+    found: dict[tuple[str, str], Budget] = {}
+    for n, each in enumerate(listed):
+        table = convert(each, _BudgetTable, path, f"budgets[{n}]")
+        try:
+            one = budget(table.scope, table.period, str(table.limit_usd))
+        except CallmeterError as error:
+            raise SettingsError(f"{path}: budgets[{n}]: {error}") from error
+        if (key := (one.scope, one.period)) in found:
+            raise SettingsError(f"{path}: budgets[{n}]: {one.scope} a {one.period} stands there twice: drop one")
+        found[key] = one
+    return tuple(found.values())
 
 
 def _check_zone(zone: str, path: Path) -> None:

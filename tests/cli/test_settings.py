@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.core.budgets import Budget
 from collector.core.errors import SettingsError
 from collector.settings import BUILT_IN, load_settings
 
@@ -145,3 +146,33 @@ def test_a_ledger_that_cannot_be_used_is_refused_without_its_password(folder: Pa
     with pytest.raises(SettingsError, match="from --ledger") as caught:
         load_settings(ledger=url, environ={})
     assert "secret" not in str(caught.value)
+
+
+def test_budgets_are_read_in_picodollars(folder: Path) -> None:
+    (folder / "callmeter.toml").write_text(
+        '[[budgets]]\nscope = "app:web"\nperiod = "day"\nlimit_usd = 0.1\n'
+        '[[budgets]]\nscope = "app:web"\nperiod = "month"\nlimit_usd = 2\n'
+    )
+    budgets = load_settings(environ={}).budgets
+    assert budgets == (Budget("app:web", "day", 100_000_000_000), Budget("app:web", "month", 2_000_000_000_000))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('scope = "app:a"\nperiod = "day"', "[budgets[0]] needs `limit_usd`: add it"),
+        (
+            'scope = "a"\nperiod = "day"\nlimit_usd = 1',
+            "budgets[0]: 'a' is not the scope of a budget: write model:NAME",
+        ),
+        ('scope = "all"\nperiod = "year"\nlimit_usd = 1', "budgets[0]: 'year' is not the period of a budget"),
+        ('scope = "all"\nperiod = "day"\nlimit_usd = 0', "budgets[0]: 0 USD is not a limit"),
+        ('scope = "all"\nperiod = "day"\nlimit_usd = 1\nlimits = 2', "unknown key `limits` in [budgets[0]]"),
+        (
+            'scope = "all"\nperiod = "day"\nlimit_usd = 1\n[[budgets]]\nscope = "all"\nperiod = "day"\nlimit_usd = 2',
+            "budgets[1]: all a day stands there twice: drop one",
+        ),
+    ],
+)
+def test_a_wrong_budget_is_an_error_that_names_it(folder: Path, table: str, message: str) -> None:
+    assert error_of(folder, f"[[budgets]]\n{table}").startswith(message)
