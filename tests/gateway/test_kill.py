@@ -15,15 +15,19 @@ from collector.ledger.engines import open_ledger
 from collector.ledger.ingest import drain
 from collector.ledger.questions.books import account
 from collector.settings import Limits
-from tests.gateway.inside import ANSWER, STREAM_HEAD, USAGE_PART, plain, said, stream
+from tests.gateway.inside import ANSWER, USAGE_PART, plain, said, stream
 from tests.gateway.outside import port_of, request, starting
 from tests.processes import Running
 from tests.stored import BOOK, NOW_US
 
 KILLS = 20
 CLIENTS = 200
+ENDLESS = 20  # of them, whose streams begin and never end by themselves
 COMPLETE_BEFORE_KILL = 60
-STREAM_PIECES = stream(said(), said(None, "stop"), USAGE_PART)[len(STREAM_HEAD) :].split(b"\r\n\r\n")
+_EVENT_END = b"\n\n\r\n"
+STREAM_PIECES = [
+    piece + _EVENT_END for piece in stream(said(), said(None, "stop"), USAGE_PART, cut=True).split(_EVENT_END)[:-1]
+] + [b"0\r\n\r\n"]  # the first one with the head
 PACE = itertools.cycle((0.0, 0.002, 0.015, 0.04, 0.001, 0.008))
 
 
@@ -44,26 +48,47 @@ class Provider:
                 if not body.get("stream"):
                     writer.write(plain(ANSWER))
                     continue
-                writer.write(STREAM_HEAD)
-                for piece in STREAM_PIECES[:-1]:
-                    writer.write(piece + b"\r\n\r\n")
+                if body["user"].startswith("endless"):
+                    writer.write(STREAM_PIECES[0])
+                    await reader.read()
+                    break
+                for piece in STREAM_PIECES:
+                    writer.write(piece)
                     await asyncio.sleep(next(PACE))
         writer.close()
 
 
 class Clients:
-    """Many that call again and again; `asked` and `complete` are the users of calls sent, and seen to their end."""
+    """Many that call again and again; `asked` and `complete` are the users of calls sent, and seen to their end.
+
+    `endless` are the users of calls that were seen to begin and could only be cut.
+    """
 
     def __init__(self) -> None:
         self.asked: set[str] = set()
         self.complete: set[str] = set()
+        self.endless: set[str] = set()
         self.enough = asyncio.Event()
-        self._left = 0
+        self._before_kill: Counter[str] = Counter()
 
     async def call_until_cut(self, port: int, kill: int) -> None:
-        self._left = COMPLETE_BEFORE_KILL
+        self._before_kill = Counter(complete=COMPLETE_BEFORE_KILL, endless=ENDLESS)
         self.enough.clear()
-        await asyncio.gather(*(self._one(port, f"{kill}-{n}", streams=n % 2 == 0) for n in range(CLIENTS)))
+        again = [self._one(port, f"{kill}-{n}", streams=n % 2 == 0) for n in range(CLIENTS - ENDLESS)]
+        await asyncio.gather(*again, *(self._endless(port, f"endless-{kill}-{n}") for n in range(ENDLESS)))
+
+    async def _endless(self, port: int, user: str) -> None:
+        with suppress(ConnectionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                self.asked.add(user)
+                writer.write(request({"model": "m", "messages": [], "user": user, "stream": True}))
+                await reader.readuntil(b"data: {")
+                self.endless.add(user)
+                self._saw("endless")
+                await reader.read()
+            finally:
+                writer.close()
 
     async def _one(self, port: int, name: str, streams: bool) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -85,11 +110,14 @@ class Clients:
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
         self.complete.add(user)
-        self._left -= 1
-        if self._left <= 0:
-            self.enough.set()
+        self._saw("complete")
         if streams:
             await reader.readuntil(b"0\r\n\r\n")
+
+    def _saw(self, what: str) -> None:
+        self._before_kill[what] -= 1
+        if not +self._before_kill:
+            self.enough.set()
 
 
 @contextmanager
@@ -113,9 +141,10 @@ def test_no_call_that_a_client_saw_complete_is_missing_or_there_twice(tmp_path: 
     assert len(clients.complete) >= KILLS * COMPLETE_BEFORE_KILL
     assert {user: found.get(user) for user in clients.complete} == dict.fromkeys(clients.complete, ("ok", 12, 5))
     assert provider.heard <= found.keys() <= clients.asked  # a call is in the journal before its provider hears of it
-    in_flight = Counter(found[user][0] for user in found.keys() - clients.complete)
-    assert in_flight.keys() <= {"interrupted", "ok"}  # ok: recorded, and killed before the last bytes went out
-    assert in_flight["interrupted"] >= KILLS
+    assert len(clients.endless) == KILLS * ENDLESS
+    assert {found.get(user) for user in clients.endless} == {("interrupted", None, None)}
+    cut = {found[user][0] for user in found.keys() - clients.complete}
+    assert cut <= {"interrupted", "ok"}  # ok: recorded, and killed before the last bytes went out
     assert (books.accepted, books.open, books.waiting) == (books.stored, 0, 0) == (len(rows), 0, 0)
 
 
