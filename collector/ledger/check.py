@@ -26,7 +26,7 @@ from collector.ledger.names import zones
 from collector.ledger.priced import set_of
 from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.books import counted_beyond
-from collector.ledger.rollups import Cells, Progress, all_rows, health_floor
+from collector.ledger.rollups import Cells, Progress, all_probes, all_rows, health_floor
 from collector.ledger.rows import AT, Row, meters_of
 
 SHOWN = 20  # differences of one kind that are written out; the rest are counted
@@ -193,6 +193,10 @@ def _costs(connection: Connection, shadow: Connection, progress: Progress | None
         done += len(some)
         if progress is not None:
             progress(done, in_all)
+    for probes in all_probes(connection):
+        for probe in probes:
+            cells.add_probe(probe)
+        cells.write(shadow, {"health": "health"})
 
 
 def _cost_problem(row: Row, sets: Mapping[int, PriceSet]) -> str | None:

@@ -18,11 +18,12 @@ from collector.core.errors import InputError
 from collector.core.outcomes import Outcome
 from collector.core.prices import PriceBook
 from collector.ledger import engines, journal, schema
-from collector.ledger.journal import Close, Open, Record, Reject, Uncounted, Unreadable
+from collector.ledger.journal import Beside, Close, Open, Record, Reject, Uncounted, Unreadable
 from collector.ledger.names import Names
 from collector.ledger.priced import PriceSets
 from collector.ledger.rollups import Cells, declare, raise_floor
 from collector.ledger.settle import Desk, settle
+from collector.ledger.told import store_told
 from collector.locks import hold
 from collector.settings import Limits
 
@@ -77,6 +78,7 @@ class _Sorted(msgspec.Struct):
     closed: list[str] = []
     rejects: list[tuple[int, int | None, str, bytes]] = []
     uncounted: list[tuple[int, Uncounted]] = []
+    beside: list[tuple[int, Beside]] = []
 
 
 def drain(
@@ -209,6 +211,7 @@ class _Drain:
         if refusal is not None:
             _refuse(account, found, refusal)
         self._settle(connection, account, found)
+        self._tell(connection, found)
         _write_open_calls(connection, account, found)
         _write_rejects(connection, account, found.rejects)
         _write_uncounted(connection, account, found.uncounted)
@@ -228,6 +231,12 @@ class _Drain:
         for place, reason in settled.rejected.items():
             text = _encode(found.arrivals[place])[:_MAX_REJECT_BYTES]
             found.rejects.append((found.places[place], None, reason, text))
+
+    def _tell(self, connection: Connection, found: _Sorted) -> None:
+        if found.beside:
+            cells = Cells(self._zones, self._floor)
+            store_told(connection, self._names, cells, [record.told for _, record in found.beside])
+            cells.write(connection)
 
     def _open_ids(self, connection: Connection, account: _Account, records: Records) -> set[str]:
         """Of the calls that these records close, those that are open in the ledger."""
@@ -286,6 +295,9 @@ def _sort(account: _Account, found: _Sorted, were_open: set[str], at: int, recor
     if isinstance(record, Uncounted):
         found.uncounted.append((at, record))
         return
+    if isinstance(record, Beside):
+        found.beside.append((at, record))
+        return
     if isinstance(record, Close):
         _sort_close(account, found, were_open, record.call.id)
     else:
@@ -322,7 +334,9 @@ def _refuse(account: _Account, found: _Sorted, reason: str) -> None:
     for at, call in found.opened.values():
         found.rejects.append((at, None, reason, _encode(call)[:_MAX_REJECT_BYTES]))
         account.missing += 1
-    found.arrivals, found.places, found.opened = [], [], {}
+    for at, record in found.beside:
+        found.rejects.append((at, None, reason, _encode(record)[:_MAX_REJECT_BYTES]))
+    found.arrivals, found.places, found.opened, found.beside = [], [], {}, []
 
 
 def _write_open_calls(connection: Connection, account: _Account, found: _Sorted) -> None:

@@ -55,6 +55,7 @@ _OTHER = 3
 _ATTEMPT_SLOTS = {
     OUTCOME_CODES[outcome]: at for at, outcome in enumerate((Outcome.OK, Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED))
 }
+_PROBE_SLOTS = {OUTCOME_CODES[Outcome.OK]: 10, OUTCOME_CODES[Outcome.PROVIDER_FAULT]: 11}
 _FIRST, _LAST = 4, 7  # + the slot of the attempt's outcome
 _TIMED_CODES = frozenset(OUTCOME_CODES[outcome] for outcome in TIMED)
 
@@ -118,6 +119,13 @@ class Cells:
         days = self._days_of(quarter)
         _add(self._users, (days, row[_USER] or 0, model, provider, price, reason, outcome), amounts)
         self._add_health(row, tuple(attempts), days, sign)
+
+    def add_probe(self, row: Row, sign: int = 1) -> None:
+        """Counts one probe, a row of the attempts table."""
+        slot = _PROBE_SLOTS.get(row[6])
+        if slot is not None:
+            days = self._days_of(row[5] // _QUARTER_US)
+            self._health_at(row[5], days, row[4], row[3]).counts[slot] += sign
 
     def write(self, connection: Connection, names: Mapping[str, str] | None = None) -> None:
         """Adds everything counted to the tables and forgets it. `names` stands other tables in for the usual ones."""
@@ -267,6 +275,13 @@ def all_rows(connection: Connection) -> Iterator[list[tuple[Row, list[Row]]]]:
         last = rows[-1][0]
 
 
+def all_probes(connection: Connection) -> Iterator[list[Row]]:
+    """All probes, rows of the attempts table, some thousands at a time."""
+    found = connection.exec_driver_sql("SELECT * FROM attempts WHERE probe = 1")
+    while some := found.fetchmany(_ROWS_AT_ONCE):
+        yield [tuple(row) for row in some]
+
+
 def _count_all(connection: Connection, cells: Cells, progress: Progress | None) -> None:
     in_all = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
     done = 0
@@ -277,6 +292,10 @@ def _count_all(connection: Connection, cells: Cells, progress: Progress | None) 
         done += len(rows)
         if progress is not None:
             progress(done, in_all)
+    for probes in all_probes(connection):
+        for probe in probes:
+            cells.add_probe(probe)
+        cells.write(connection)
 
 
 def _amounts(row: Row, sign: int) -> list[tuple[int, int]]:

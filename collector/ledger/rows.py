@@ -104,9 +104,9 @@ def check(call: Call) -> None:
     for amount in (call.cost, call.original_cost, call.reported_cost):
         if amount is not None and not -MAX_COST <= amount <= MAX_COST:
             raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
-    _check_numbers(call)
+    check_numbers(call)
     for attempt in call.attempts:
-        _check_numbers(attempt)
+        check_numbers(attempt)
 
 
 def tidy(call: Call) -> Call:
@@ -117,7 +117,7 @@ def tidy(call: Call) -> Call:
     if _is_tidy(texts):
         return call
     changes: dict[str, Any] = _tidied(call, _TEXTS)
-    return msgspec.structs.replace(call, attempts=tuple(map(_tidy_attempt, call.attempts)), **changes)
+    return msgspec.structs.replace(call, attempts=tuple(map(tidy_attempt, call.attempts)), **changes)
 
 
 def canonical(call: Call) -> Call:
@@ -277,7 +277,8 @@ def sparse_text(meters: Mapping[str, int]) -> str | None:
     return json.dumps(rare, sort_keys=True, separators=(",", ":"))
 
 
-def _check_numbers(told: Call | Attempt) -> None:
+def check_numbers(told: Call | Attempt) -> None:
+    """Raises InputError, naming the value, for numbers that cannot be stored."""
     if not 0 <= told.started_at < MAX_INSTANT_US:
         raise InputError(f"started_at {told.started_at} is not microseconds between 1970 and 2200")
     status, latency, first = told.http_status, told.latency_ms, told.first_token_ms
@@ -301,7 +302,8 @@ def _tidied(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None
     return {name: clip(getattr(told, name)) for name in fields}
 
 
-def _tidy_attempt(attempt: Attempt) -> Attempt:
+def tidy_attempt(attempt: Attempt) -> Attempt:
+    """The attempt with its texts in the form that is kept."""
     texts = _tidied(attempt, _ATTEMPT_TEXTS)
     provider, model = texts["provider"] or "", texts["model"] or ""
     return msgspec.structs.replace(attempt, provider=provider, model=model, error_type=texts["error_type"])

@@ -253,6 +253,55 @@ uncounted = Table(
     sqlite_with_rowid=False,
 )
 
+# What providers say in sums: kept apart, in no cell, never usage or spend. '' in a key means "not by this".
+provider_sums = Table(
+    "provider_sums",
+    metadata,
+    Column("source", Text, primary_key=True),  # the name of the pull
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970 UTC
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("line", Text, primary_key=True),
+    Column("requests", BigInteger),
+    *_meters(COMMON_METERS),
+    Column("cost", BigInteger),
+    Column("read_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+pulled_prices = Table(
+    "pulled_prices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("read_at", BigInteger, nullable=False),
+    Column("sets", Text, nullable=False),  # JSON: price sets in their plain form; []: not listed any more
+    Column("changes", Text, nullable=False),  # JSON: sentences
+    Column("state", Text, nullable=False),  # one of core.told.STATES
+    Column("why", Text, nullable=False),
+    Column("decided_at", BigInteger),  # when somebody accepted or declined it
+    sqlite_with_rowid=False,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("page", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("impact", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("read_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 job_runs = Table(
     "job_runs",
     metadata,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from collector.core.calls import Attempt, Call
 from collector.core.meters import METERS
 from collector.core.outcomes import Outcome
-from collector.ledger.journal.records import Close, Open, Record, Reject, Uncounted, Whole, decode, encode
+from collector.core.told import Incident, Probe, ProviderSum, PulledPrice, SumsRead
+from collector.ledger.journal.records import Close, Open, Record, Reject, Uncounted, Whole, beside, decode, encode
 from collector.ledger.journal.shrink import CLOSE_BYTES, fit
 from tests.ledger.journal_cases import START, call, largest_call
 
@@ -19,6 +20,11 @@ RECORDS = [
     Reject(3, 17, "no model", "half a line \0 \n"),
     Reject(4, None, "no id", ""),
     Uncounted(12, START, START + 5),
+    beside(Probe("0" * 32, Attempt("openai", "m", START, Outcome.OK))),
+    beside(ProviderSum("openai_usage", 20_000, "openai", START, "m", "key_1", "", 3, {"input": 5}, 7)),
+    beside(SumsRead("openai_usage", "openai", 20_000, 20_001, START)),
+    beside(PulledPrice("p1", "openrouter", "m", START, ({"model": "m", "prices": {"input": 5}},), ("new",))),
+    beside(Incident("https://status.example", "i1", "openai", "slow", START, START, START)),
 ]
 
 

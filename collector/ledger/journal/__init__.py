@@ -18,10 +18,11 @@ from collector.ledger.journal.reader import (
     segment_source,
     segments,
 )
-from collector.ledger.journal.records import Close, Open, Record, Reject, Uncounted, Whole
+from collector.ledger.journal.records import Beside, Close, Open, Record, Reject, Uncounted, Whole
 from collector.ledger.journal.writer import Ticket, Writer
 
 __all__ = [
+    "Beside",
     "Chunk",
     "Close",
     "Open",

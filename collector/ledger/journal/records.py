@@ -9,6 +9,7 @@ from zlib import crc32
 import msgspec
 
 from collector.core.calls import Call
+from collector.core.told import Incident, Probe, ProviderSum, PulledPrice, SumsRead, Told
 
 HEADER_BYTES = 9  # checksum and space
 
@@ -53,7 +54,46 @@ class Uncounted(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="un
     until: int
 
 
-Record = Open | Close | Whole | Reject | Uncounted
+class ProbeTold(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="probe"):
+    """An endpoint was probed. Like all that follow it is no call and takes no `n`."""
+
+    told: Probe
+
+
+class SumTold(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="sum"):
+    """A provider said something in sums."""
+
+    told: ProviderSum
+
+
+class SumsReadTold(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="sums_read"):
+    """All sums of some days were read."""
+
+    told: SumsRead
+
+
+class PriceTold(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="price"):
+    """A provider's price list has changed."""
+
+    told: PulledPrice
+
+
+class IncidentTold(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="incident"):
+    """A status page told of an incident."""
+
+    told: Incident
+
+
+Beside = ProbeTold | SumTold | SumsReadTold | PriceTold | IncidentTold
+Record = Open | Close | Whole | Reject | Uncounted | Beside
+
+BESIDE: dict[type, type[Beside]] = {
+    Probe: ProbeTold,
+    ProviderSum: SumTold,
+    SumsRead: SumsReadTold,
+    PulledPrice: PriceTold,
+    Incident: IncidentTold,
+}
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -63,6 +103,11 @@ def encode(record: Record) -> bytes:
     """The line of a record, its newline included."""
     body = _encoder.encode(record)
     return b"%08x %b\n" % (crc32(body), body)
+
+
+def beside(told: Told) -> Beside:
+    """The record of what is learned beside calls."""
+    return BESIDE[type(told)](told)  # type: ignore[arg-type]
 
 
 def decode(line: bytes) -> Record | str:

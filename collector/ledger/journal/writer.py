@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from collector.core.calls import Call
-from collector.core.errors import JournalFailed, JournalFull, UsageError
+from collector.core.errors import InputError, JournalFailed, JournalFull, UsageError
+from collector.core.told import Told
 from collector.ledger.journal.commit import GroupCommit
-from collector.ledger.journal.records import Close, Open, Reject, Uncounted, Whole, encode
+from collector.ledger.journal.records import Close, Open, Record, Reject, Uncounted, Whole, beside, encode
 from collector.ledger.journal.segment import Segment, begin
 from collector.ledger.journal.shrink import CLOSE_BYTES, fit
 from collector.ledger.journal.space import CHUNK_BYTES, directory_bytes
@@ -115,9 +116,20 @@ class Writer:
 
     def uncounted(self, count: int, since_us: int, until_us: int) -> None:
         """Record, once there is room again, how many calls were let pass without a record. Raises JournalFull."""
+        self._uncounted(Uncounted(count, since_us, until_us))
+
+    def tell(self, told: Told) -> None:
+        """Record what was learned beside calls. Raises InputError when it is larger than a record, and JournalFull."""
+        self._uncounted(beside(told))
+
+    def _uncounted(self, record: Record) -> None:
+        """Append a record that takes no `n`."""
+        line = encode(record)
+        if len(line) > self._limits.max_record_bytes:
+            most = self._limits.max_record_bytes
+            raise InputError(f"a record of {len(line)} bytes is larger than max_record_bytes = {most}: {line[:80]!r}")
         with self._lock:
             segment = self._segment()
-            line = encode(Uncounted(count, since_us, until_us))
             self._make_room(segment, len(line), segment.open_calls)
             self._append_or_full(segment, line)
 

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Engine, func, select
 
 from collector.ledger import journal
-from collector.ledger.journal import Close, Uncounted, Unreadable
+from collector.ledger.journal import Open, Reject, Whole
 from collector.ledger.questions.ask import AnyRow, Question, rows
 from collector.ledger.schema import names, open_calls, segments, uncounted
 
@@ -85,7 +85,7 @@ def counted_beyond(path: Path, position: int) -> int | None:
         except FileNotFoundError:
             return last
         for _, record in chunk.records:
-            if not isinstance(record, Close | Uncounted | Unreadable):
+            if isinstance(record, Open | Whole | Reject):
                 last = record.n
         if not chunk.records:
             return last
