@@ -6,7 +6,7 @@ import click
 
 from collector.cli.context import pass_settings
 from collector.core.periods import check_zone, days_period, parse_day
-from collector.finance.columns import GROUP_COLUMNS
+from collector.finance.columns import GROUP_COLUMNS, describe
 from collector.finance.export import Request, check, export
 from collector.finance.formats import FORMATS
 from collector.finance.manifest import manifest_path
@@ -21,6 +21,13 @@ Examples:
   callmeter export --from 2026-10-01 --to 2026-11-01 --calls --format jsonl --out calls.jsonl"""
 
 
+def _show_columns(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        for line in describe():
+            click.echo(line)
+        ctx.exit()
+
+
 @click.command("export", epilog=EPILOG)
 @click.option("--from", "first_day", metavar="D", required=True, help="First day, such as 2026-10-01.")
 @click.option("--to", "end_day", metavar="D", required=True, help="Day after the last one.")
@@ -29,6 +36,9 @@ Examples:
 @click.option("--calls", is_flag=True, help="Single calls instead of line items.")
 @click.option("--format", "file_format", default="csv", show_default=True, help=f"One of {', '.join(FORMATS)}.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option(
+    "--columns", is_flag=True, is_eager=True, expose_value=False, callback=_show_columns, help="Explain every column."
+)
 @pass_settings
 def export_command(
     settings: Settings,

@@ -1,8 +1,11 @@
 """COLUMNS: every column of every file for finance, in order, with its kind and meaning."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from collector.core.meters import COMMON_METERS, METERS
+from collector.finance.aligned import aligned
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -65,3 +68,16 @@ COLUMNS: tuple[Column, ...] = (
 GROUP_COLUMNS = {column.name: column for column in COLUMNS if column.table == "group"}
 LINE_COLUMNS = {column.name: column for column in COLUMNS if column.table == "line"}
 CALL_COLUMNS = {column.name: column for column in COLUMNS if column.table == "call"}
+_TITLES = {
+    "group": "Line items, as asked for by --by:",
+    "line": "Line items, always:",
+    "call": "Single calls (--calls):",
+}
+
+
+def describe() -> Iterator[str]:
+    """The documentation of COLUMNS: a line for each, under the title of its table."""
+    for table, title in _TITLES.items():
+        yield title
+        rows = [(c.name, c.kind, c.meaning) for c in COLUMNS if c.table == table]
+        yield from aligned(rows, left=frozenset({0, 1, 2}), indent="  ")

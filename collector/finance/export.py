@@ -19,9 +19,10 @@ from collector.core.periods import Period, day_number, format_day
 from collector.core.prices import PriceSet
 from collector.core.selection import DIMENSIONS, Selection
 from collector.finance.columns import CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS
-from collector.finance.formats import CURRENCY, FORMATS, Tally
+from collector.finance.formats import FORMATS
 from collector.finance.lines import Line, lines_of, sums_of
 from collector.finance.manifest import FORMAT_VERSION, Manifest, manifest_path, to_json, write_durably
+from collector.finance.tally import CURRENCY, Tally
 from collector.ledger.engines import sorting_on_disk
 from collector.ledger.migrate import revision
 from collector.ledger.questions.ask import AnyRow, Question

@@ -6,47 +6,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from collector.core.meters import COMMON_METERS, METERS
 from collector.core.money import format_usd
+from collector.finance import parquet
 from collector.finance.columns import CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS, Column
 from collector.finance.csvtext import Rows, safe_text
 from collector.finance.lines import Line
 from collector.finance.pages import pages
 from collector.finance.records import documents, values
+from collector.finance.tally import CURRENCY, Tally
 from collector.ledger.questions.ask import AnyRow
 
-CURRENCY = "USD"
 TOTAL = "TOTAL"
 _PAGE = 1_000
-
-
-class Tally:
-    """What went into a file, for its last row and its manifest."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.cost = 0
-        self.calls = 0
-        self.unpriced_calls = 0
-        self.unpriced: dict[str, int] = {}  # quantities by unit
-
-    def add_line(self, line: Line) -> None:
-        self.rows += 1
-        self.cost += line.cost or 0
-        if line.cost is None:
-            self._add_unpriced(line.unit, line.quantity)
-
-    def add_call(self, row: AnyRow) -> None:
-        self.rows += 1
-        self.calls += 1
-        self.cost += row.cost_picousd or 0
-        if row.cost_picousd is None:
-            self.unpriced_calls += 1
-            for unit, quantity in _used(row):
-                self._add_unpriced(unit, quantity)
-
-    def _add_unpriced(self, unit: str, quantity: int) -> None:
-        self.unpriced[unit] = self.unpriced.get(unit, 0) + quantity
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -60,9 +31,7 @@ def _csv_line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> I
     rows, columns = Rows(), [GROUP_COLUMNS[name] for name in by]
     names = [*by, *LINE_COLUMNS]
     yield rows.text([names]).encode()
-    for some in pages(lines, _PAGE):
-        for line in some:
-            tally.add_line(line)
+    for some in pages(tally.counted(lines), _PAGE):
         yield rows.text(_csv_line(columns, line) for line in some).encode()
     blank = dict.fromkeys(names, "") | {"cost_usd": format_usd(tally.cost), "currency": CURRENCY}
     yield rows.text([list((blank | {names[0]: TOTAL}).values())]).encode()
@@ -76,9 +45,7 @@ def _csv_line(columns: Sequence[Column], line: Line) -> list[object]:
 
 
 def _jsonl_line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
-    for some in pages(lines, _PAGE):
-        for line in some:
-            tally.add_line(line)
+    for some in pages(tally.counted(lines), _PAGE):
         yield _json_lines(_json_line(by, line) for line in some)
     first = next(iter((*by, *LINE_COLUMNS)))
     yield _json_lines([{first: TOTAL, "cost_usd": format_usd(tally.cost), "currency": CURRENCY}])
@@ -93,7 +60,7 @@ def _json_line(by: Sequence[str], line: Line) -> dict[str, Any]:
 def _csv_calls(_: Connection, calls: Iterable[AnyRow], tally: Tally) -> Iterator[bytes]:
     rows, texts = Rows(), [n for n, column in enumerate(CALL_COLUMNS.values()) if column.kind == "text"]
     yield rows.text([list(CALL_COLUMNS)]).encode()
-    for some in pages(_counted(calls, tally), _PAGE):
+    for some in pages(tally.counted_calls(calls), _PAGE):
         yield rows.text(_safe(values(call), texts) for call in some).encode()
 
 
@@ -105,22 +72,8 @@ def _safe(cells: list[Any], texts: Sequence[int]) -> list[Any]:
 
 
 def _jsonl_calls(connection: Connection, calls: Iterable[AnyRow], tally: Tally) -> Iterator[bytes]:
-    for some in pages(documents(connection, _counted(calls, tally)), _PAGE):
+    for some in pages(documents(connection, tally.counted_calls(calls)), _PAGE):
         yield _json_lines(some)
-
-
-def _counted(calls: Iterable[AnyRow], tally: Tally) -> Iterator[AnyRow]:
-    for call in calls:
-        tally.add_call(call)
-        yield call
-
-
-def _used(row: AnyRow) -> Iterator[tuple[str, int]]:
-    """The quantities of a call above 0, by unit."""
-    stated = {METERS[name].column: getattr(row, METERS[name].column) or 0 for name in COMMON_METERS}
-    if row.sparse:
-        stated |= {METERS[name].column: n for name, n in msgspec.json.decode(row.sparse).items()}
-    return ((unit, quantity) for unit, quantity in stated.items() if quantity)
 
 
 def _json_lines(documents: Iterable[dict[str, Any]]) -> bytes:
@@ -134,4 +87,5 @@ def _usd(picousd: int | None) -> str | None:
 FORMATS: dict[str, Format] = {
     "csv": Format(_csv_line_items, _csv_calls),
     "jsonl": Format(_jsonl_line_items, _jsonl_calls),
+    "parquet": Format(parquet.line_items, parquet.calls),
 }

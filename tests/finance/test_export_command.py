@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from collector.cli import main
+from collector.finance.columns import COLUMNS
 from collector.finance.csvtext import Rows, plain_text, safe_text
 from collector.finance.manifest import from_json
 from tests.stored import SETS, store
@@ -93,7 +94,7 @@ def test_jsonl_line_items_say_the_same(folder):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--format", "parquet"), "'parquet' is not available: write one of csv, jsonl"),
+        (("--format", "xlsx"), "'xlsx' is not available: write one of csv, jsonl, parquet"),
         (("--format", "focus"), "'focus' is not available"),
         (("--by", "colour"), "'colour' is not a column to group by"),
         (("--by", "day,day"), "names 'day' twice"),
@@ -107,6 +108,14 @@ def test_wrong_use_is_exit_code_2_and_writes_nothing(folder, arguments, named):
     result = run(folder, *DAYS, *arguments, "--out", folder / "out.csv")
     assert (result.exit_code, list(folder.glob("*out.csv*"))) == (2, [])
     assert named in result.stderr
+
+
+def test_every_column_is_explained_without_a_ledger(tmp_path):
+    result = run(tmp_path / "none", "--columns")
+    assert result.exit_code == 0
+    for column in COLUMNS:
+        assert column.meaning in result.stdout
+        assert f"  {column.name} " in result.stdout
 
 
 def test_a_ledger_is_never_made_by_reading(tmp_path):
