@@ -22,6 +22,7 @@ Usd = Decimal | int
 Seconds = Annotated[float, Meta(gt=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
+OperationName = Literal["chat", "completions", "embeddings", "responses", "messages"]
 
 DATA_DIR, LEDGER, CONFIG = "CALLMETER_DATA_DIR", "CALLMETER_LEDGER", "CALLMETER_CONFIG"
 DEFAULT_CONFIG = "callmeter.toml"
@@ -45,7 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upstream_model: Name | None = None
     context_tokens: Positive | None = None
     max_output_tokens: Positive | None = None
-    operations: tuple[str, ...] = ("chat",)
+    operations: tuple[OperationName, ...] | None = None  # None: what a provider of its kind mostly serves
     input_modalities: tuple[str, ...] | None = None
     supported_parameters: tuple[str, ...] | None = None
     quantization: str | None = None
@@ -104,12 +105,14 @@ class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invoice_issuer: str | None = None
 
 
-# Used where callmeter.toml names no provider: /v1 goes to openai, /api/v1 to openrouter, with the caller's own key.
+# Used where callmeter.toml names no provider, with the caller's own key: /v1 goes to openai and (Messages) anthropic,
+# /api/v1 to openrouter.
 BUILT_IN = {
     "openai": Provider(base_url="https://api.openai.com/v1", kind="openai", pass_key=True),
     "openrouter": Provider(base_url="https://openrouter.ai/api/v1", kind="openrouter", pass_key=True),
+    "anthropic": Provider(base_url="https://api.anthropic.com/v1", kind="anthropic", pass_key=True),
 }
-_BUILT_IN_URLS = {"openai": "CALLMETER_OPENAI_URL", "openrouter": "CALLMETER_OPENROUTER_URL"}
+_BUILT_IN_URLS = {name: f"CALLMETER_{name.upper()}_URL" for name in BUILT_IN}
 
 
 class Settings(Choices, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from collector.intake.gateway import answer
 from collector.intake.gateway.answer import Seen, read_stream
+from collector.intake.gateway.dialects import DONE
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.stream import Passage
 from collector.settings import Limits
@@ -83,9 +84,9 @@ def test_the_same_goes_on_and_is_read_wherever_it_is_cut(name: str, newline: str
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_parts_that_are_passed_over_would_have_said_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = read_stream(stream(STREAMS[name]), "openai.chat", CHAT.done)
+    quick = read_stream(stream(STREAMS[name]), "openai.chat", DONE)
     monkeypatch.setattr(answer, "_says_nothing_new", lambda seen, part: False)
-    assert read_stream(stream(STREAMS[name]), "openai.chat", CHAT.done) == quick
+    assert read_stream(stream(STREAMS[name]), "openai.chat", DONE) == quick
 
 
 def test_only_the_usage_chunk_that_nobody_asked_for_and_the_end_are_held_back() -> None:

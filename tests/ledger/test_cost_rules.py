@@ -9,6 +9,7 @@ from collector.core.calls import Attempt, Call
 from collector.core.outcomes import Facts, Outcome, decide
 from collector.intake.gateway.answer import read_plain, read_stream
 from collector.intake.gateway.asked import Asked
+from collector.intake.gateway.dialects import DONE
 from collector.intake.gateway.identity import App
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.record import Caller, closed, opened
@@ -66,7 +67,7 @@ def through_the_gateway(body: bytes, *, streamed: bool = False) -> Call:
     """The record of a call with two pictures that was answered with this."""
     asked = Asked(b"", {}, model="m", stream=streamed, images=2)
     call = opened("0" * 12 + "7" + "0" * 19, AT, CHAT, asked, Caller(App(None, None)))
-    seen = read_stream(body, CHAT.usage_shape, CHAT.done) if streamed else read_plain(body, CHAT.usage_shape)
+    seen = read_stream(body, CHAT.usage_shape, DONE) if streamed else read_plain(body, CHAT.usage_shape)
     facts = Facts(200, key_holder="ours", streamed=streamed, terminal=seen.terminal)
     tried = Attempt("openrouter", "m", AT, decide(facts), 200)
     return closed(

@@ -111,14 +111,14 @@ def read_fault(body: bytes) -> Fault | None:
         return None
     told = members.get("error")
     if told is not None and bytes(told) != b"null":
-        return _fault(told)
-    return _fault(Raw(body)) if "message" in members or "detail" in members else None
+        return fault_of(told)
+    return fault_of(Raw(body)) if "message" in members or "detail" in members else None
 
 
 def tells_error(data: bytes) -> bool:
     """Whether an event's data is an error in place of a part of the answer."""
     try:
-        return _is_error(_decode_object(data).get("error", _NULL))
+        return is_error(_decode_object(data).get("error", _NULL))
     except _UNREADABLE:
         return False
 
@@ -216,8 +216,8 @@ def _add(seen: Seen, part: _Part, calls: set[tuple[int, int]]) -> None:
         seen.provider = part.provider
     if part.service_tier:
         seen.service_tier = part.service_tier
-    if part.error is not _NULL and _is_error(part.error):
-        seen.fault = _fault(part.error)
+    if part.error is not _NULL and is_error(part.error):
+        seen.fault = fault_of(part.error)
     for choice in part.choices or ():
         _add_choice(seen, choice, calls)
 
@@ -226,8 +226,8 @@ def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> Non
     if choice.finish_reason:
         seen.finish_reason = choice.finish_reason
         seen.native_finish_reason = choice.native_finish_reason or seen.native_finish_reason
-    if choice.error is not _NULL and _is_error(choice.error):
-        seen.fault = _fault(choice.error)
+    if choice.error is not _NULL and is_error(choice.error):
+        seen.fault = fault_of(choice.error)
     said = choice.message or choice.delta
     if said is None:
         return
@@ -256,11 +256,13 @@ def _add_usage(seen: Seen, part: _Part, data: bytes, shape: str) -> None:
         seen.usage = merge_stream_usage(shape, seen.usage, found)
 
 
-def _is_error(raw: Raw) -> bool:
+def is_error(raw: Raw) -> bool:
+    """Whether the value of an `error` member tells of one."""
     return bytes(raw) not in (b"null", b'""', b"{}", b"false")
 
 
-def _fault(raw: Raw) -> Fault:
+def fault_of(raw: Raw) -> Fault:
+    """The error that such a value tells of."""
     told = _plain(raw)
     if not isinstance(told, Mapping):
         return Fault(message=str(told))

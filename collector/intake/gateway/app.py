@@ -14,9 +14,9 @@ from collector.intake.gateway import admission
 from collector.intake.gateway.asked import read_asked
 from collector.intake.gateway.errors import Problem, Refusal, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
-from collector.intake.gateway.identity import KeyNames, app_of, bearer_of, session_of
+from collector.intake.gateway.identity import KeyNames, app_of, key_of, session_of
 from collector.intake.gateway.models import model_list
-from collector.intake.gateway.operations import BY_PATH, MODELS_PATHS, Operation, Surface, surface_of
+from collector.intake.gateway.operations import BY_PATH, MODELS_PATHS, Operation, Surface, error_shape_of, surface_of
 from collector.intake.gateway.record import SOURCE, Caller, opened, refused
 from collector.intake.gateway.relay import Relay, Services
 from collector.intake.gateway.routing import Route, Routes, plan
@@ -47,7 +47,7 @@ class Gateway:
 
     async def _http(self, client: Client, method: str, path: str) -> None:
         place = BY_PATH.get(path)
-        surface = place[0] if place else surface_of(path)
+        shape = error_shape_of(*place) if place else surface_of(path).error_shape
         try:
             admission.check_head(client.sent_headers, self._limits)
             admission.check_source(client.headers)
@@ -58,7 +58,7 @@ class Gateway:
                 await self._page(client, method, path)
         except Refusal as refusal:
             self.refusals[refusal.problem.code] += 1
-            await _tell(client, refusal.problem, surface)
+            await _tell(client, refusal.problem, shape)
         except ClientGone:
             pass
 
@@ -78,13 +78,14 @@ class Gateway:
                 raise _busy(self._limits.max_concurrent_calls)
             admission.check_length(client.headers, self._limits)
             asked = read_asked(await client.body(self._limits, self._services.settings.total_timeout_s), operation)
-            key = bearer_of(client.headers)
+            key = key_of(client.headers)
             call = opened(call.id, started_at, operation, asked, Caller(app_of(client.headers)))
             routes = plan(asked, surface, operation, self._routes)
             call = opened(call.id, started_at, operation, asked, self._caller(client, asked.session, key, routes))
             await Relay(self._services, client, call, asked, operation, surface, key, began).run(routes)
         except Refusal as refusal:
-            await self._refuse(client, surface, call, refusal.problem, milliseconds(time.monotonic() - began))
+            shape = error_shape_of(surface, operation)
+            await self._refuse(client, shape, call, refusal.problem, milliseconds(time.monotonic() - began))
         finally:
             self._running -= 1
 
@@ -97,12 +98,12 @@ class Gateway:
             session=session_of(client.headers, session),
         )
 
-    async def _refuse(self, client: Client, surface: Surface, call: Call, problem: Problem, latency_ms: int) -> None:
+    async def _refuse(self, client: Client, shape: str, call: Call, problem: Problem, latency_ms: int) -> None:
         """A call that is turned away is a call all the same, unless the journal is what turns it away."""
         if problem.code != "journal_full":
             self._services.books.refused(refused(call, problem.status, problem.code, latency_ms))
             await self._services.books.settled()
-        await _tell(client, problem, surface, call.id)
+        await _tell(client, problem, shape, call.id)
 
     async def _page(self, client: Client, method: str, path: str) -> None:
         """What is read, not called: health, readiness, the list of models."""
@@ -168,14 +169,14 @@ def _busy(limit: int) -> Refusal:
     )
 
 
-async def _tell(client: Client, problem: Problem, surface: Surface, call_id: str | None = None) -> None:
+async def _tell(client: Client, problem: Problem, shape: str, call_id: str | None = None) -> None:
     headers = [JSON_TYPE, *problem.headers]
     if call_id:
         headers.append((b"x-callmeter-call-id", call_id.encode()))
     if problem.status in _CLOSING:
         headers.append((b"connection", b"close"))  # the rest of the body is not wanted
     with contextlib.suppress(ClientGone):
-        await client.answer(problem.status, headers, body_of(problem, surface))
+        await client.answer(problem.status, headers, body_of(problem, shape))
 
 
 _CLOSING = frozenset({408, 413, 431})

@@ -18,7 +18,8 @@ Members = dict[str, Raw]
 # A choice of route, not part of a model's name; other suffixes (`:free`, `:8b`, `ft:...:id`) are.
 ROUTING_SUFFIXES = (":nitro", ":floor", ":exacto")
 ROUTING_MEMBERS = ("provider", "models", "route")
-IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
+IMAGE_PARTS = frozenset({"image_url", "input_image", "image", "computer_screenshot"})
+_DEEPEST = 3  # a message, its parts, and the parts of a tool's result in it
 MAX_SHOWN_CHARS = 60
 _NULL = Raw(b"null")
 
@@ -37,12 +38,12 @@ class Asked(msgspec.Struct, frozen=True):
     session: str | None = None
 
 
-class _Message(msgspec.Struct):
-    content: Raw = Raw(b"null")
+class _Item(msgspec.Struct):
+    """A message, a content part, or the result of a tool, which has parts of its own."""
 
-
-class _Part(msgspec.Struct):
     type: str = ""
+    content: Raw = Raw(b"null")
+    output: Raw = Raw(b"null")
 
 
 class _StreamOptions(msgspec.Struct):
@@ -50,8 +51,8 @@ class _StreamOptions(msgspec.Struct):
 
 
 _decode_members = msgspec.json.Decoder(Members).decode
-_decode_messages = msgspec.json.Decoder(list[_Message]).decode
-_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_items = msgspec.json.Decoder(list[_Item]).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
 _decoders: dict[Any, Any] = {t: msgspec.json.Decoder(t).decode for t in (str, bool, list[str], _StreamOptions, Members)}
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _TYPE_NAMES = {str: "a string", bool: "true or false", list[str]: "a list of strings", _StreamOptions: "an object"}
@@ -70,8 +71,8 @@ def read_asked(body: bytes, operation: Operation) -> Asked:
         suffix=suffix,
         stream=bool(_member(members, "stream", bool)),
         wants_usage=bool(options and options.include_usage),
-        images=_images(members, operation.parts_in),
-        user=_member(members, "user", str),
+        images=_images(members, operation),
+        user=_user(members, operation),
         session=_member(members, "session_id", str),
     )
 
@@ -156,25 +157,44 @@ def _without_suffix(model: str) -> tuple[str, str]:
     return model, ""
 
 
-def _images(members: Members, name: str) -> int:
-    """Input images among the content parts of all messages, by URL or inline."""
-    raw = members.get(name, _NULL)
+def _user(members: Members, operation: Operation) -> str | None:
+    user = _member(members, "user", str)
+    if user is not None or operation.user_in is None:
+        return user
+    around, name = operation.user_in
+    return _member(_member(members, around, Members) or {}, name, str)
+
+
+def _images(members: Members, operation: Operation) -> int:
+    """Input images among the content parts of all messages, by URL or inline, those in results of tools too."""
+    name = operation.parts_in
+    raw = members.get(name, _NULL) if name else _NULL
     if _is_null(raw):
         return 0
     try:
-        messages = _decode_messages(raw)
+        items = _decode_items(raw)
     except _UNREADABLE:
-        _refuse(f"`{name}` is {_shown(bytes(raw))}, not a list of messages: send [{{...}}, ...]", name)
-    return sum(_images_in(message.content) for message in messages)
+        if operation.is_list:
+            _refuse(f"`{name}` is {_shown(bytes(raw))}, not a list of messages: send [{{...}}, ...]", name)
+        return 0
+    return _images_among(items, 1)
 
 
-def _images_in(content: Raw) -> int:
-    if memoryview(content)[0] != ord("["):
+def _images_among(items: list[_Item], depth: int) -> int:
+    return sum(
+        (item.type in IMAGE_PARTS) + _images_in(item.content, depth) + _images_in(item.output, depth) for item in items
+    )
+
+
+def _images_in(content: Raw, depth: int) -> int:
+    first = memoryview(content)[0]
+    if depth == _DEEPEST or first not in b"[{":
         return 0
     try:
-        return sum(part.type in IMAGE_PARTS for part in _decode_parts(content))
+        parts = _decode_items(content) if first == ord("[") else [_decode_item(content)]
     except _UNREADABLE:
         return 0  # parts of another kind: the upstream judges them
+    return _images_among(parts, depth + 1)
 
 
 def _member(members: Members, name: str, kind: type[T]) -> T | None:

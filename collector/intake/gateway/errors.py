@@ -1,11 +1,12 @@
-"""Errors as a client reads them: OpenAI's shape under /v1, OpenRouter's under /api/v1, never an upstream's own body."""
+"""Errors as a client reads them: OpenAI's shape under /v1, OpenRouter's under /api/v1, Anthropic's where its dialect is
+spoken; never an upstream's own body.
+"""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-
-from collector.intake.gateway.operations import Surface
 
 MAX_MESSAGE_CHARS = 1000
 _KEYS = re.compile(r"\b(?:sk|pk|key|gsk|xai)-[A-Za-z0-9_*.\-]{6,}")
@@ -48,9 +49,14 @@ class Refusal(Exception):
         self.problem = Problem(status, code, message, param, retry_after=retry_after)
 
 
-def body_of(problem: Problem, surface: Surface, provider: str | None = None) -> bytes:
-    """The JSON body of a problem in the surface's shape."""
-    return msgspec.json.encode({"error": _SHAPES[surface.error_shape](problem, provider)})
+def body_of(problem: Problem, shape: str, provider: str | None = None) -> bytes:
+    """The JSON body of a problem in one of SHAPES."""
+    return msgspec.json.encode(error_of(problem, shape, provider))
+
+
+def error_of(problem: Problem, shape: str, provider: str | None = None) -> dict[str, Any]:
+    """What the body of a problem holds."""
+    return SHAPES[shape](problem, provider)
 
 
 def scrub(message: str, secrets: tuple[str, ...] = ()) -> str:
@@ -64,25 +70,47 @@ def scrub(message: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 def _openai(problem: Problem, provider: str | None) -> dict[str, Any]:
-    return {
+    error = {
         "message": problem.message,
         "type": _type_of(problem),
         "param": problem.param,
         "code": problem.code,
     }
+    return {"error": error}
 
 
 def _openrouter(problem: Problem, provider: str | None) -> dict[str, Any]:
     metadata = {"error_type": problem.code, "provider_name": provider, "param": problem.param}
-    return {
+    error = {
         "code": problem.status,
         "message": problem.message,
         "metadata": {name: value for name, value in metadata.items() if value is not None},
     }
+    return {"error": error}
+
+
+def _anthropic(problem: Problem, provider: str | None) -> dict[str, Any]:
+    kind = _ANTHROPIC_TYPES.get(problem.status) or ("api_error" if problem.status >= 500 else _TYPES[400])
+    return {"type": "error", "error": {"type": kind, "message": problem.message}, "request_id": None}
 
 
 def _type_of(problem: Problem) -> str:
     return problem.type or _TYPES.get(problem.status) or ("server_error" if problem.status >= 500 else _TYPES[400])
 
 
-_SHAPES = {"openai": _openai, "openrouter": _openrouter}
+# docs.anthropic.com, Errors
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+SHAPES: dict[str, Callable[[Problem, str | None], dict[str, Any]]] = {
+    "openai": _openai,
+    "openrouter": _openrouter,
+    "anthropic": _anthropic,
+}

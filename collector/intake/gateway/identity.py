@@ -58,10 +58,11 @@ def session_of(headers: Mapping[bytes, bytes], stated: str | None) -> str | None
     return clip(stated) or _first(headers, (b"x-session-id",))
 
 
-def bearer_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key of an Authorization header, without the word Bearer; None where there is none."""
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The key of an Authorization header, without the word Bearer, else that of x-api-key; None where there is none."""
     scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    return key.strip() or None if scheme.lower() == "bearer" else None
+    bearer = key.strip() if scheme.lower() == "bearer" else ""
+    return bearer or headers.get(b"x-api-key", b"").decode("latin-1").strip() or None
 
 
 class KeyNames:

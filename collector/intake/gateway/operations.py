@@ -1,6 +1,8 @@
-"""OPERATIONS: what a client can ask for, and SURFACES: the two dialects it can be asked in."""
+"""OPERATIONS: what a client can ask for, and SURFACES: the prefixes under which it can be asked."""
 
 import msgspec
+
+from collector.intake.gateway.dialects import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Dialect
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -9,35 +11,44 @@ class Operation(msgspec.Struct, frozen=True):
     name: str
     path: str  # below the surface's prefix, and below a provider's base_url
     usage_shape: str  # of USAGE_PATHS
+    dialect: Dialect
     kinds: tuple[str, ...]
-    parts_in: str  # the member of the request that holds messages with content parts
-    done: bytes  # the data of a stream's terminal event
+    parts_in: str | None = None  # the member of the request whose items may hold pictures
+    is_list: bool = False  # and it has to be a list of objects
+    user_in: tuple[str, str] | None = None  # where the user stands when `user` does not name one
 
 
 class Surface(msgspec.Struct, frozen=True):
-    """A prefix and what answers under it look like. `built_in` is its provider where none is configured."""
+    """A prefix and what answers under it look like. `built_in` are its providers where none is configured."""
 
     prefix: str
     error_shape: str
-    built_in: str
+    built_in: tuple[str, ...]
     keeps_usage: bool  # a stream's usage goes to the client even when it was not asked for
     names_provider: bool  # answers carry `provider` in their JSON
 
 
+_OPENAI = ("openai", "openrouter")
 OPERATIONS = (
+    Operation("chat", "/chat/completions", "openai.chat", CHAT, _OPENAI, parts_in="messages", is_list=True),
+    Operation("completions", "/completions", "openai.chat", COMPLETIONS, _OPENAI),
+    Operation("embeddings", "/embeddings", "openai.embeddings", CHAT, _OPENAI, parts_in="input"),
+    Operation("responses", "/responses", "openai.responses", RESPONSES, _OPENAI, parts_in="input"),
     Operation(
-        name="chat",
-        path="/chat/completions",
-        usage_shape="openai.chat",
-        kinds=("openai", "openrouter"),
+        name="messages",
+        path="/messages",
+        usage_shape="anthropic",
+        dialect=MESSAGES,
+        kinds=("anthropic", "openrouter"),
         parts_in="messages",
-        done=b"[DONE]",
+        is_list=True,
+        user_in=("metadata", "user_id"),
     ),
 )
 
 SURFACES = (
-    Surface("/v1", error_shape="openai", built_in="openai", keeps_usage=False, names_provider=False),
-    Surface("/api/v1", error_shape="openrouter", built_in="openrouter", keeps_usage=True, names_provider=True),
+    Surface("/v1", error_shape="openai", built_in=("openai", "anthropic"), keeps_usage=False, names_provider=False),
+    Surface("/api/v1", error_shape="openrouter", built_in=("openrouter",), keeps_usage=True, names_provider=True),
 )
 
 BY_PATH = {surface.prefix + operation.path: (surface, operation) for surface in SURFACES for operation in OPERATIONS}
@@ -47,3 +58,8 @@ MODELS_PATHS = {surface.prefix + "/models": surface for surface in SURFACES}
 def surface_of(path: str) -> Surface:
     """The surface whose prefix a path has; the first one, in whose shape errors are then told, for any other path."""
     return next((surface for surface in SURFACES if path.startswith(surface.prefix + "/")), SURFACES[0])
+
+
+def error_shape_of(surface: Surface, operation: Operation | None) -> str:
+    """The shape in which errors of an operation are told: its dialect's own, else the surface's."""
+    return (operation.dialect.error_shape if operation else None) or surface.error_shape

@@ -13,14 +13,14 @@ from collector.core.outcomes import Outcome
 from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.asked import Asked
 from collector.intake.gateway.books import Books
+from collector.intake.gateway.error_events import Broken
 from collector.intake.gateway.errors import Problem, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Ending, HeaderList
 from collector.intake.gateway.failures import error_type_of, problem_of, unterminated
 from collector.intake.gateway.headers import to_client
-from collector.intake.gateway.operations import Operation, Surface
+from collector.intake.gateway.operations import Operation, Surface, error_shape_of
 from collector.intake.gateway.record import closed
 from collector.intake.gateway.routing import Route
-from collector.intake.gateway.sse import event_of
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.trial import Trial, TrialFailed, milliseconds, request_headers
 from collector.intake.gateway.upstream import Upstream, UpstreamFailed
@@ -121,7 +121,7 @@ class Relay:
                 if has_room and pending and trial.outcome in FALLS_BACK:
                     continue
                 return await self._tell(trial)
-            if self._asked.stream and not self._asked.wants_usage:
+            if self._could_add_usage:
                 self._services.takes_usage.setdefault(route.provider, adds_usage)
             return await (self._relay_stream(trial) if trial.passage else self._relay_plain(trial))
 
@@ -132,9 +132,12 @@ class Relay:
         """A key goes to the provider it is meant for only."""
         return self._key if route.key_holder == "caller" else self._services.own_keys.get(route.provider)
 
+    @property
+    def _could_add_usage(self) -> bool:
+        return self._operation.dialect.usage_on_demand and self._asked.stream and not self._asked.wants_usage
+
     def _adds_usage(self, route: Route) -> bool:
-        wanted = self._asked.stream and not self._asked.wants_usage
-        return wanted and self._services.takes_usage.get(route.provider, True)
+        return self._could_add_usage and self._services.takes_usage.get(route.provider, True)
 
     def _may_refuse_usage(self, trial: Trial) -> bool:
         """Whether a 400 may be due to the `stream_options` that the gateway added: not where they were taken before."""
@@ -147,7 +150,7 @@ class Relay:
         status = trial.answer.status
         call = await self._close(trial, trial.seen, status)
         cost = self._services.tariff.cost_header(call)
-        body = self._named(trial) if self._surface.names_provider and trial.seen.provider is None else trial.body
+        body = self._named(trial) if trial.names_provider and trial.seen.provider is None else trial.body
         await self._client.answer(
             status, [*self._identified(trial.route), *cost, *to_client(trial.answer.raw_headers)], body
         )
@@ -298,7 +301,9 @@ class Relay:
 
     async def _answer(self, problem: Problem, route: Route) -> None:
         headers = [*self._identified(route), JSON_TYPE, *problem.headers]
-        await self._client.answer(problem.status, headers, body_of(problem, self._surface, route.provider))
+        await self._client.answer(
+            problem.status, headers, body_of(problem, error_shape_of(self._surface, self._operation), route.provider)
+        )
 
     def _identified(self, route: Route) -> HeaderList:
         provider = route.provider.encode("ascii", "replace")
@@ -314,18 +319,15 @@ class Relay:
         return self._event_of(self._problem(trial), trial)
 
     def _event_of(self, problem: Problem, trial: Trial) -> bytes:
-        """An error after the first event: in OpenRouter's shape, which OpenAI's clients understand too."""
-        error = msgspec.json.decode(body_of(problem, self._surface, trial.route.provider))
-        chunk = {
-            "id": trial.seen.origin_id or self._call.id,
-            "object": "chat.completion.chunk",
-            "created": self._call.started_at // 1_000_000,
-            "model": trial.seen.served_model or self._asked.model,
-            "provider": trial.route.provider,
-            **error,
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-        }
-        return event_of(msgspec.json.encode(chunk))
+        stream = Broken(
+            id=trial.seen.origin_id or self._call.id,
+            created=self._call.started_at // 1_000_000,
+            model=trial.seen.served_model or self._asked.model,
+            provider=trial.route.provider,
+            events=trial.seen.parts,
+            error_shape=self._surface.error_shape,
+        )
+        return self._operation.dialect.error_event(problem, stream)
 
 
 _STOPPING = Problem(503, "gateway_stopping", "the gateway is being stopped: send the call again", retry_after="5")

@@ -8,6 +8,7 @@ from collector.intake.gateway.operations import OPERATIONS, Operation, Surface
 from collector.settings import Endpoint, Provider, Settings
 
 MAX_MODELS_SHOWN = 8
+_USUAL = {"anthropic": ("messages",)}  # of an endpoint that does not list its operations
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -49,8 +50,8 @@ def plan(asked: Asked, surface: Surface, operation: Operation, routes: Routes) -
     Raises Refusal where there is none.
     """
     known = routes.by_model.get(asked.model) or routes.any_model
-    if not known and surface.built_in in routes.built_in:
-        known = (routes.built_in[surface.built_in],)
+    if not known:
+        known = tuple(routes.built_in[name] for name in surface.built_in if name in routes.built_in)
     fitting = tuple(r for r in known if operation.name in r.operations and r.kind in operation.kinds)
     return fitting or _refuse(asked.model, known, operation, routes)
 
@@ -79,7 +80,8 @@ def _route(name: str, provider: Provider, endpoint: Endpoint | None = None) -> R
     if endpoint is None:
         return route
     upstream_model = endpoint.upstream_model or endpoint.model
-    return msgspec.structs.replace(route, upstream_model=upstream_model, operations=endpoint.operations)
+    operations = endpoint.operations or _USUAL.get(provider.kind, ("chat",))
+    return msgspec.structs.replace(route, upstream_model=upstream_model, operations=operations)
 
 
 def _key_holder(provider: Provider) -> str:

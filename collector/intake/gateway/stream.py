@@ -5,15 +5,13 @@ from collections import deque
 
 import msgspec
 
-from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object, read_stream, tells_error
+from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object
 from collector.intake.gateway.operations import Operation
 from collector.intake.gateway.sse import Cutter, cut_first, data_of
 from collector.settings import Limits
 
 _OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
-# What an event that may have to be held back contains, apart from the terminal one.
 _ERROR = b'"error"'
-_MARKS = (_ERROR, b'"choices":[]', b'"choices": []')
 
 
 class Passage:
@@ -29,12 +27,12 @@ class Passage:
         self.terminal = b""
         self.faulty = False
         self.broken: str | None = None
-        self._done = operation.done
+        self._dialect = operation.dialect
         self._shape = operation.usage_shape
         self._max_event_bytes = limits.max_event_bytes
         self._max_copy_bytes = limits.max_stream_copy_bytes
         self._drops_usage = drops_usage
-        self._marks = (operation.done, *_MARKS)
+        self._marks = operation.dialect.marks
         self._tag = _tag(names_provider) if names_provider else b""
         self._cutter = Cutter()
         self._first_events = b""
@@ -58,13 +56,13 @@ class Passage:
         """What is left when the provider has closed: a last event without its empty line, when it is whole."""
         rest, self._cutter.rest = self._cutter.rest, b""
         data = data_of(rest)
-        if data is None or self.ended or not (data == self._done or is_json_object(data)):
+        if data is None or self.ended or not (self._dialect.is_end(data) or is_json_object(data)):
             return b""
         return self._pass(rest.rstrip(b"\r\n") + b"\n\n")
 
     def seen(self, shape: str | None = None) -> Seen:
         """What the stream has said up to now."""
-        return read_stream(b"".join((self._first_events, *self._copy)), shape or self._shape, self._done)
+        return self._dialect.read_stream(b"".join((self._first_events, *self._copy)), shape or self._shape)
 
     def _pass(self, events: bytes) -> bytes:
         self._keep(events)
@@ -102,12 +100,12 @@ class Passage:
         data = data_of(event)
         if data is None:
             return True
-        if data == self._done:
+        if self._dialect.is_end(data):
             self.terminal = event
             return False
         if self.first is None:
             self.first = data
-        self.faulty = _ERROR in data and tells_error(data)
+        self.faulty = _ERROR in data and self._dialect.tells_error(data)
         return not self.faulty and not (self._drops_usage and is_bare_usage(data))
 
     def _keep(self, events: bytes) -> None:

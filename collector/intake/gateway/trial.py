@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from collector.core.calls import Attempt
 from collector.core.outcomes import Facts, Outcome, decide
-from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fault, read_plain
+from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fault
 from collector.intake.gateway.asked import Asked, upstream_body
 from collector.intake.gateway.exchange import Ending
 from collector.intake.gateway.failures import error_type_of
@@ -72,6 +72,11 @@ class Trial:
             self.fail(failure="timeout", error_type="first_byte_timeout")
         finally:
             slow.cancel()
+
+    @property
+    def names_provider(self) -> bool:
+        """Whether the answer is to carry its provider's name."""
+        return self.surface.names_provider and self.operation.dialect.names_provider
 
     @property
     def status(self) -> int | None:
@@ -140,16 +145,19 @@ class Trial:
     async def _hold_plain(self) -> None:
         assert self.answer is not None
         self.body = await self.answer.whole(self.settings.limits.max_answer_bytes)
-        self.seen = seen = read_plain(self.body, self.shape)
+        self.seen = seen = self.operation.dialect.read_plain(self.body, self.shape)
         if seen.malformed:
             self.fail("malformed_answer", failure="malformed")
         self._judge(seen)
 
     async def _hold_stream(self) -> None:
         assert self.answer is not None
-        names = self.route.provider if self.surface.names_provider and self.route.kind != "openrouter" else None
-        drops = not (self.surface.keeps_usage or self.asked.wants_usage)
-        self.passage = passage = Passage(self.operation, self.settings.limits, drops, names)
+        dialect = self.operation.dialect
+        names = self.names_provider and self.route.kind != "openrouter"
+        drops = dialect.usage_on_demand and not (self.surface.keeps_usage or self.asked.wants_usage)
+        self.passage = passage = Passage(
+            self.operation, self.settings.limits, drops, self.route.provider if names else None
+        )
         while passage.first is None and not passage.ended:
             chunk = await self.answer.chunk()
             self.head += passage.feed(chunk) if chunk else passage.finish()
@@ -176,7 +184,7 @@ class Trial:
 
 def request_headers(sent: list[tuple[bytes, bytes]], route: Route, key: str | None, asked: Asked) -> dict[str, str]:
     """The headers of the request to this route's provider, with the key that it takes."""
-    return to_upstream(sent, route.kind, f"Bearer {key}" if key else None, asked.stream)
+    return to_upstream(sent, route.kind, key, asked.stream, as_sent=route.key_holder == "caller")
 
 
 def milliseconds(seconds: float) -> int:

@@ -1,0 +1,127 @@
+"""What an answer of OpenAI's Responses says of a call; a stream's last event carries the whole of it.
+
+platform.openai.com, Responses and its streaming events.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from collector.core.errors import InputError
+from collector.core.usage import decode_answer, find_usage
+from collector.intake.gateway.answer import Fault, Seen, fault_of, is_error
+from collector.intake.gateway.sse import all_data
+
+FAILED, ERROR = "response.failed", "error"
+END_TYPES = (b"response.completed", b"response.incomplete")  # a failed one is an error
+_ENDS = frozenset(each.decode() for each in END_TYPES)
+_NULL = Raw(b"null")
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_IMAGE, _CALLS = "image_generation_call", frozenset({"function_call", "custom_tool_call"})
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    service_tier: str | None = None
+    error: Raw = _NULL
+    incomplete_details: _Incomplete | None = None
+    output: list[_Item] | None = None
+    usage: Raw = _NULL
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    response: _Response | None = None
+    error: Raw = _NULL
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_response = msgspec.json.Decoder(_Response).decode
+
+
+def is_end(data: bytes) -> bool:
+    """Whether this is the last event's data."""
+    event = _event(data)
+    return event is not None and event.type in _ENDS
+
+
+def tells_error(data: bytes) -> bool:
+    """Whether an event says that the response failed."""
+    event = _event(data)
+    return event is not None and (event.type in (FAILED, ERROR) or is_error(event.error))
+
+
+def read_plain(body: bytes, shape: str) -> Seen:
+    """What a whole answer says; `malformed` where it is not such an object."""
+    seen = Seen(parts=1)
+    try:
+        _add_response(seen, _decode_response(body), shape)
+    except _UNREADABLE:
+        seen.malformed = True
+    seen.terminal = not seen.malformed
+    return seen
+
+
+def read_stream(events: bytes, shape: str) -> Seen:
+    """What a run of events says."""
+    data = [each for each in all_data(events) if each != b"[DONE]"]  # which OpenRouter sends after the last event
+    seen = Seen(parts=len(data))
+    for each in data:
+        event = _event(each)
+        if event is None:
+            seen.malformed = True
+            continue
+        seen.terminal = seen.terminal or event.type in _ENDS
+        if event.response is not None:
+            _add_response(seen, event.response, shape)
+        if event.type == ERROR or is_error(event.error):
+            seen.fault = fault_of(event.error if is_error(event.error) else Raw(each))
+        elif event.type == FAILED:
+            seen.fault = seen.fault or Fault(code="response_failed")
+    return seen
+
+
+def _event(data: bytes) -> _Event | None:
+    try:
+        return _decode_event(data)
+    except _UNREADABLE:
+        return None
+
+
+def _add_response(seen: Seen, response: _Response, shape: str) -> None:
+    seen.origin_id = seen.origin_id or response.id
+    seen.served_model = response.model or seen.served_model
+    seen.service_tier = response.service_tier or seen.service_tier
+    if is_error(response.error):
+        seen.fault = fault_of(response.error)
+    types = [item.type for item in response.output or ()]
+    seen.tool_calls = sum(each in _CALLS for each in types)
+    seen.images_out = types.count(_IMAGE)
+    _add_finish(seen, response)
+    _add_usage(seen, response, shape)
+
+
+def _add_finish(seen: Seen, response: _Response) -> None:
+    """`status` says how it ended, `incomplete_details` why before its time; one that is under way has not ended."""
+    if response.status in (None, "in_progress", "queued"):
+        return
+    why = response.incomplete_details.reason if response.incomplete_details else None
+    seen.native_finish_reason = why or response.status
+    seen.finish_reason = "tool_calls" if seen.tool_calls and response.status == "completed" else why or response.status
+
+
+def _add_usage(seen: Seen, response: _Response, shape: str) -> None:
+    try:
+        found = find_usage(shape, {"usage": decode_answer(bytes(response.usage))}) if len(response.usage) > 4 else None
+    except InputError:
+        return
+    seen.usage = found or seen.usage
