@@ -22,7 +22,6 @@ ROOM_OF_MODULE = {
     "supervisor": "jobs",
     "schedule": "jobs",
     "ingest_loop": "jobs",
-    "jobs_loop": "jobs",
 }
 NOT_IN_COLLECTOR = {"dashboard", "pandas", "plotly", "streamlit"}
 DOOR_TO_DASHBOARD = "collector/cli/dashboard.py"  # starts the other program; nothing else of collector knows it

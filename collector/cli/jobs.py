@@ -45,7 +45,7 @@ def listing(settings: Settings) -> None:
     """One line for each job, and its error below when the last run failed."""
     engine = open_ledger(settings.ledger_url, read_only=True)
     last, zone = last_runs(engine), ZoneInfo(settings.zone)
-    rows = [HEADINGS, *(_row(job, last.get(job.name), zone) for job in JOBS)]
+    rows = [HEADINGS, *(_row(job, last.get(job.name), zone, job.is_set(settings)) for job in JOBS)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(HEADINGS))]
     for row in rows:
         click.echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
@@ -54,17 +54,23 @@ def listing(settings: Settings) -> None:
             click.echo(f"{each.name} failed: {each.error}")
 
 
-def _row(job: Job, last: Run | None, zone: ZoneInfo) -> tuple[str, ...]:
-    due = next_at(job, last)
+def _row(job: Job, last: Run | None, zone: ZoneInfo, is_set: bool) -> tuple[str, ...]:
     return (
         job.name,
         _span(job.period_s) if job.period_s else "when needed",
         _moment(last.started_at, zone) if last else "never",
         _took(last),
         "" if last is None or last.rows is None else str(last.rows),
-        "when needed" if not job.period_s else "now" if due is None or due <= now_us() else _moment(due, zone),
+        _next(job, last, zone) if is_set else f"not set: {job.setting}",
         job.summary,
     )
+
+
+def _next(job: Job, last: Run | None, zone: ZoneInfo) -> str:
+    due = next_at(job, last)
+    if not job.period_s:
+        return "when needed"
+    return "now" if due is None or due <= now_us() else _moment(due, zone)
 
 
 def _took(run: Run | None) -> str:

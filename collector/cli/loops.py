@@ -21,6 +21,6 @@ def ingest_loop(settings: Settings) -> None:
 @pass_settings
 def jobs_loop(settings: Settings) -> None:
     """Do every job when it is due, until SIGTERM."""
-    from collector.jobs_loop import jobs_forever
+    from collector.jobs.loop import jobs_forever
 
     jobs_forever(settings, Stop(), lambda text: say(f"jobs: {text}"))

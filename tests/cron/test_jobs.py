@@ -1,12 +1,14 @@
 """The table of jobs: what is due when, and that one failing job is recorded and stops no other."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from collector.core.errors import CallmeterError, LockHeld, UsageError
-from collector.jobs import JOBS, KEPT_RUNS, Job, Run, Work, collect, is_due, job_named, last_runs
+from collector.jobs import JOBS, KEPT_RUNS, Job, Run, Work, collect, is_due, job_named, last_runs, rounds
 from collector.ledger.engines import open_ledger
 from collector.locks import hold
 from collector.settings import Settings, load_settings
@@ -97,9 +99,41 @@ def test_only_the_newest_runs_are_kept(settings: Settings) -> None:
         )
 
 
-def test_one_collect_at_a_time(settings: Settings) -> None:
-    with hold(settings.data_dir / "collect.lock", "collect"), pytest.raises(LockHeld, match=r"collect\.lock is held"):
+def test_rounds_overlap_but_each_job_runs_once_at_a_time(settings: Settings) -> None:
+    (settings.data_dir / "locks").mkdir()
+    slow, quick = Job("slow", 60, "", 9, lambda work: 1), Job("quick", 60, "", 9, lambda work: 2)
+    with hold(settings.data_dir / "locks" / "slow.lock", "slow"):
+        assert collect(settings, lambda: NOON, [slow, quick]) == []
+        with pytest.raises(LockHeld, match=r"slow\.lock is held"):
+            collect(settings, lambda: NOON, [slow])
+    assert set(last_runs(open_ledger(settings.ledger_url))) == {"quick"}
+
+
+def test_what_another_round_did_meanwhile_is_not_done_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both rounds saw that it was due; the second gets the lock when the first has done it."""
+    runs: list[int] = []
+    job = Job("once", 60, "", 9, lambda work: runs.append(1) or 0)
+    monkeypatch.setattr(rounds, "JOBS", (job,))
+    real = rounds.hold
+
+    @contextmanager
+    def after_another_round(path: Path, work: str) -> Iterator[None]:
+        monkeypatch.setattr(rounds, "hold", real)
         collect(settings, lambda: NOON)
+        with real(path, work):
+            yield
+
+    monkeypatch.setattr(rounds, "hold", after_another_round)
+    collect(settings, lambda: NOON)
+    assert runs == [1]
+
+
+def test_a_job_that_nothing_asks_for_is_never_due_and_says_what_to_set(settings: Settings) -> None:
+    unset = Job("u", 60, "", 9, breaks, is_set=lambda settings: False, setting="[[status_pages]]")
+    with pytest.raises(UsageError, match=r"the job u has nothing to do: set \[\[status_pages\]\] in callmeter.toml"):
+        collect(settings, lambda: NOON, [unset])
 
 
 def test_without_a_data_directory_nothing_is_made(tmp_path: Path) -> None:
@@ -110,7 +144,7 @@ def test_without_a_data_directory_nothing_is_made(tmp_path: Path) -> None:
 
 
 def test_an_unknown_job_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no job 'drian': the jobs are zone, drain, check"):
+    with pytest.raises(UsageError, match="no job 'drian': the jobs are zone, drain, "):
         job_named("drian")
 
 

@@ -3,7 +3,7 @@
 from collector.clock import now_us
 from collector.core.errors import LockHeld
 from collector.ingest_loop import Say, say_once
-from collector.jobs import collect
+from collector.jobs.rounds import collect
 from collector.settings import Settings
 from collector.signals import Stop
 

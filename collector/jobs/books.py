@@ -1,0 +1,53 @@
+"""Jobs of the books themselves: drain, day cells of a new zone, check."""
+
+import time
+
+from sqlalchemy import select
+
+from collector.core.errors import CallmeterError, LockHeld
+from collector.jobs.work import Work
+from collector.ledger.book import load_book
+from collector.ledger.check import check
+from collector.ledger.engines import writing
+from collector.ledger.ingest import drain
+from collector.ledger.rollups import declare
+from collector.ledger.schema import names
+
+LOCK_WAIT_S = 10.0
+
+
+def run_drain(work: Work) -> int:
+    """Stores what is journalled. While another process drains there is nothing left to do here."""
+    book, settings = load_book(work.settings), work.settings
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            done = drain(
+                work.engine, settings.journal_dir, book, settings.limits, now_us=work.now_us, zones=settings.zones
+            )
+            return int(done.stored + done.merged)
+        except LockHeld:
+            if time.monotonic() > deadline:
+                return 0
+            time.sleep(0.2)
+
+
+def run_check(work: Work) -> int:
+    """Proves the books; a difference fails the job."""
+    differences = check(work.engine, work.settings.journal_dir, work.progress)
+    if differences:
+        raise CallmeterError(f"{len(differences)} differences, first: {differences[0]}: run `callmeter check`")
+    return 0
+
+
+def has_new_zone(work: Work) -> bool:
+    """Whether a zone is set that has no day cells yet."""
+    with work.engine.connect() as connection:
+        kept = set(connection.scalars(select(names.c.name).where(names.c.kind == "zone")))
+    return not work.settings.zones <= kept
+
+
+def run_declare(work: Work) -> int:
+    """Makes the day cells of the zones that are set."""
+    with writing(work.engine).begin() as connection:
+        return len(declare(connection, work.settings.zones, work.progress))
