@@ -124,7 +124,7 @@ async def plain(client: AsyncOpenAI, one: Planned, saw: Saw) -> None:
 
 
 async def stream(client: AsyncOpenAI, one: Planned, saw: Saw) -> None:
-    options = {"stream_options": {"include_usage": True}} if one.wants_usage else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if one.wants_usage else {}
     calls = set()
     async for chunk in await client.chat.completions.create(**one.arguments, **options, stream=True):
         saw.broke = True  # until it ends without an error
