@@ -73,6 +73,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_calls: Positive = 5_000
     max_query_days: Positive = 1_100
     row_query_days: Positive = 7
+    max_prices_per_model: Positive = 2_000  # in the own price file
     usage_wait_s: Seconds = 2.0  # how long a finished stream is read on for its usage
     drain_s: Seconds = 20.0  # how long a stopping gateway waits for running calls
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,14 +24,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         if len(data) > _MAX_FILE_BYTES:
-            raise SettingsError(f"{path}: {len(data)} bytes is more than a settings file may have ({_MAX_FILE_BYTES})")
-        return tomllib.loads(data.decode("utf-8"), parse_float=_decimal)
+            raise SettingsError(f"{path}: {len(data)} bytes is more than such a file may have ({_MAX_FILE_BYTES})")
+        return tomllib.loads(data.decode("utf-8"), parse_float=lambda text: _decimal(text, path))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from error
+    except RecursionError:
+        raise SettingsError(f"{path}: its lists or tables lie too deep in each other: write them flat") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise SettingsError(f"{path}: holds a number that cannot be read: {error}") from error
 
 
 def convert(raw: Any, kind: type[T], path: Path, where: str) -> T:
@@ -80,8 +84,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _decimal(text: str) -> Decimal:
-    number = Decimal(text.replace("_", ""))
+def _decimal(text: str, path: Path) -> Decimal:
+    try:
+        number = Decimal(text.replace("_", ""))
+    except InvalidOperation:  # an exponent beyond all bounds
+        number = Decimal("inf")
     if not number.is_finite():
-        raise SettingsError(f"{text} is not a number that can be set: write a finite one")
+        raise SettingsError(f"{path}: {text[:40]} is not a number that can be set: write a finite one")
     return number

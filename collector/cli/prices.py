@@ -11,6 +11,7 @@ from collector.cli.unpriced import unpriced_lines
 from collector.core.errors import InputError, PriceError, UsageError
 from collector.core.prices.checks import describe
 from collector.core.prices.entries import instant_of
+from collector.finance.aligned import aligned
 from collector.ledger.book.files import read_prices
 from collector.ledger.book.genai import GenaiPrices
 from collector.ledger.book.load import OWN_FILE, load_book, names_of
@@ -23,7 +24,8 @@ Examples:
   callmeter prices show openai/gpt-4-turbo
   callmeter prices show claude-sonnet-4-5 --provider anthropic --at 2026-10-01
   callmeter prices add contract.toml"""
-_HEADINGS = ("MODEL", "PROVIDER", "WHEN", "INPUT/M", "OUTPUT/M", "SOURCE")
+_HEADINGS = ("MODEL", "PROVIDER", "WHEN", "INPUT/M", "OUTPUT/M", "SOURCE", "STATED BY")
+_LEFT = frozenset({0, 1, 2, 5, 6})
 
 
 @click.group(epilog=EPILOG)
@@ -36,11 +38,13 @@ def prices() -> None:
 @click.option("--all", "every", is_flag=True, help="The models of the genai-prices list too.")
 @pass_settings
 def list_command(settings: Settings, model: str, every: bool) -> None:
-    """One line for each price set, USD per million tokens."""
+    """One line for each price set, USD per million tokens, with a sentence on its source and age."""
     book = load_book(settings)
     sources = book.sources if every else [s for s in book.sources if not s.is_long]
     found = [Found(source.name, s) for source in sources for s in source.every() if model.lower() in s.model.lower()]
-    _table([_HEADINGS, *(one_line(f) for f in found)])
+    today = datetime.now(UTC).date()
+    for line in aligned([_HEADINGS, *(one_line(f, today) for f in found)], left=_LEFT):
+        click.echo(line)
 
 
 @prices.command(epilog="\b\nExample:\n  callmeter prices show openai/gpt-4-turbo --provider openai --at 2026-10-01")
@@ -69,6 +73,8 @@ def check(settings: Settings) -> None:
     Then the calls that have no price, by model, provider and reason, where there is a ledger.
     """
     verdict = check_book(settings, GenaiPrices(names_of(settings)), datetime.now(UTC).date())
+    for source in verdict.sources:
+        click.echo(f"source: {source}")
     for notice in verdict.notices:
         click.echo(f"notice: {notice}")
     for problem in verdict.wrong:
@@ -109,9 +115,3 @@ def _instant(text: str | None) -> int | None:
         return instant_of(text, "--at")
     except PriceError as error:
         raise UsageError(str(error)) from None
-
-
-def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,5 +1,7 @@
 """`callmeter prices`: what it prints, and what it refuses."""
 
+import re
+
 import pytest
 from click.testing import CliRunner
 
@@ -36,9 +38,33 @@ def contract(tmp_path):
 def test_list_shows_what_is_shipped(run):
     code, out, _ = run("list")
     assert code == 0
-    assert ["openai/gpt-4-turbo", "any", "standard", "tier", "10", "30", "data/prices"] in [
-        line.split() for line in out.splitlines()
-    ]
+    line = next(line for line in out.splitlines() if line.startswith("openai/gpt-4-turbo "))
+    assert line.split()[:7] == ["openai/gpt-4-turbo", "any", "standard", "tier", "10", "30", "data/prices"]
+
+
+def test_list_and_check_say_of_every_set_who_stated_it_and_how_old_that_is(run, contract):
+    run("add", contract)
+    (said,) = [line for line in run("list")[1].splitlines() if "contract 17" in line]
+    assert re.search(r"Stated by contract 17, read on 2026-10-02, (today|[\d,]+ days? ago|a day .* to come)\.$", said)
+    listed = run("list", "--all", "--model", "gpt-4o-mini")[1].splitlines()[1:]
+    assert len(listed) > 5
+    assert all("  Stated by " in line for line in listed)
+    code, out, _ = run("check")
+    assert code == 0
+    assert re.search(r"^source: 1 entry\. Stated by contract 17, read on 2026-10-02, .*\.$", out, re.M)
+    checked = int(re.search(r"^(\d+) entries checked", out, re.M)[1])
+    assert sum(int(n) for n in re.findall(r"^source: (\d+) entr", out, re.M)) == checked
+
+
+def test_a_source_that_was_read_long_ago_or_is_yet_to_be_read_is_noticed(run, tmp_path):
+    path = tmp_path / "old.toml"
+    path.write_text(
+        "\n".join(f'[[prices]]\nmodel = "acme/{n}"\ninput_usd_per_m = 1\nchecked = {n}-01-31' for n in (2020, 2999))
+    )
+    run("add", path)
+    out = run("check")[1]
+    assert re.search(r"notice: acme/2020 .*read on 2020-01-31, [\d,]+ days ago\. Read it again", out)
+    assert re.search(r"notice: acme/2999 .*read on 2999-01-31, a day that is still to come\. Read it again", out)
 
 
 def test_show_says_prices_rules_source_and_what_images_add(run):

@@ -225,16 +225,21 @@ def test_with_a_minimum_the_line_items_still_add_up(tokens, minimum):
 
 
 def test_a_listed_price_is_rounded_half_even_once_and_its_text_kept():
-    entry = read_entry({"model": "m", "input_usd_per_m": "0.0000005", "output_usd_per_m": "0.0000015"}, "test")
-    assert entry.prices == {"input": 0, "output": 2}
-    assert entry.listed == {"input": "0.0000005 USD per 1,000,000", "output": "0.0000015 USD per 1,000,000"}
+    entry = read_entry({"model": "m", "input_usd_per_m": "0.0000025", "output_usd_per_m": "0.0000015"}, "test")
+    assert entry.prices == {"input": 2, "output": 2}
+    assert entry.listed == {
+        "input": "0.0000025 USD per 1,000,000, rounded to 0.000000000002 USD",
+        "output": "0.0000015 USD per 1,000,000, rounded to 0.000000000002 USD",
+    }
+    whole = read_entry({"model": "m", "input_usd_per_m": "0.000002"}, "test")
+    assert whole.listed == {"input": "0.000002 USD per 1,000,000"}
 
 
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
         ({}, "names no model"),
-        ({"model": "m"}, "no price is stated"),
+        ({"model": "m"}, "no price of a unit is stated"),
         ({"model": "m", "input_usd_per_m": -1}, "input_usd_per_m = -1 is refused"),
         ({"model": "m", "input_usd_per_m": 0.1}, "0.1 is not a decimal number"),
         ({"model": "m", "input_usd_per_m": True}, "True is not a decimal number"),

@@ -37,7 +37,7 @@ def problems(sets: Sequence[PriceSet], names: Names, others: Iterable[PriceSet] 
     for s in sets:
         sold[_Sold(names.model(s.model), s.provider and s.provider.lower(), s.key, s.tier)].append(s)
     found = [problem for group in sold.values() for problem in _contradictions(group)]
-    return [*found, *_absurd(sets, names, list(others))]
+    return [*found, *_absurd(sets, names, others)]
 
 
 def describe(s: PriceSet) -> str:
@@ -73,13 +73,9 @@ def _contradictions(group: list[PriceSet]) -> Iterable[str]:
         tracks[s.above_tokens, s.hours, s.days].append(s)
     for track in tracks.values():
         yield from _dates(sorted(track, key=_start))
-    for a, b in combinations(group, 2):
-        if (
-            a.above_tokens == b.above_tokens
-            and (a.hours, a.days) != (b.hours, b.days)
-            and _meet(a, b)
-            and _in_dates(a, b)
-        ):
+    for a, b in combinations(filter(_is_timed, group), 2):
+        is_other_time = a.above_tokens == b.above_tokens and (a.hours, a.days) != (b.hours, b.days)
+        if is_other_time and _in_dates(a, b) and _meet(a, b):
             yield f"two prices hold in the same hours: {describe(a)} and {describe(b)}"
     yield from _uncovered(group)
 
@@ -98,31 +94,51 @@ def _dates(track: list[PriceSet]) -> Iterable[str]:
 
 
 def _uncovered(group: list[PriceSet]) -> Iterable[str]:
+    bases = [b for b in group if b.above_tokens == 0]
     for s in group:
-        if s.above_tokens and not any(b.above_tokens == 0 and _in_dates(s, b) for b in group):
+        if s.above_tokens and not any(_in_dates(s, b) for b in bases):
             yield f"no price holds up to {s.above_tokens:,} tokens beside {describe(s)}: add one without above_tokens"
-    for s in group:
+    for s in filter(_is_timed, group):
         beside = [b for b in group if b.above_tokens == s.above_tokens and _in_dates(s, b)]
-        if _is_timed(s) and all(map(_is_timed, beside)) and len(set().union(*map(_covered, beside))) < _WEEK_MINUTES:
+        if all(map(_is_timed, beside)) and len(set().union(*map(_covered, beside))) < _WEEK_MINUTES:
             yield f"no price holds in the other hours beside {describe(s)}: add one without hours and days"
 
 
-def _absurd(sets: Sequence[PriceSet], names: Names, others: list[PriceSet]) -> Iterable[str]:
-    by_model: dict[str, list[PriceSet]] = defaultdict(list)
+class _Neighbours:
+    """The prices of one model so far: all sets, and per meter the lowest and the highest price above 0."""
+
+    def __init__(self) -> None:
+        self._sets: list[PriceSet] = []
+        self._range: dict[str, tuple[int, int]] = {}
+
+    def add(self, s: PriceSet) -> None:
+        self._sets.append(s)
+        for meter, price in s.prices.items():
+            if price:
+                low, high = self._range.get(meter, (price, price))
+                self._range[meter] = min(low, price), max(high, price)
+
+    def far_from(self, meter: str, price: int) -> PriceSet | None:
+        """The first set whose price of a meter is absurd beside this one."""
+        if not any(_far(price, edge) for edge in self._range.get(meter, ())):
+            return None
+        return next(s for s in self._sets if _far(price, s.prices.get(meter, 0)))
+
+
+def _absurd(sets: Sequence[PriceSet], names: Names, others: Iterable[PriceSet]) -> Iterable[str]:
+    by_model: dict[str, _Neighbours] = defaultdict(_Neighbours)
     for s in others:
-        by_model[names.model(s.model)].append(s)
+        by_model[names.model(s.model)].add(s)
     for s in sets:
         yield from _absurd_inside(s)
-        for neighbour in by_model[names.model(s.model)]:
-            yield from _absurd_beside(s, neighbour)
-        by_model[names.model(s.model)].append(s)
+        yield from _absurd_beside(s, by_model[names.model(s.model)])
+        by_model[names.model(s.model)].add(s)
 
 
-def _absurd_beside(s: PriceSet, neighbour: PriceSet) -> Iterable[str]:
+def _absurd_beside(s: PriceSet, neighbours: _Neighbours) -> Iterable[str]:
     for meter, price in s.prices.items():
-        other = neighbour.prices.get(meter, 0)
-        if _far(price, other):
-            prices = f"{format_usd(price)} and {format_usd(other)} USD per {METERS[meter].unit}"
+        if neighbour := neighbours.far_from(meter, price):
+            prices = f"{format_usd(price)} and {format_usd(neighbour.prices[meter])} USD per {METERS[meter].unit}"
             yield f"{meter} differs by {ABSURD:,} times or more: {prices}: {describe(s)} and {describe(neighbour)}"
 
 

@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
+from collector.core.calls import MAX_NAME_CHARS, clip
 from collector.core.errors import InputError, PriceError
-from collector.core.money import parse_unit_price, parse_usd
+from collector.core.money import PICODOLLARS, format_usd, parse_unit_price
 from collector.core.prices.names import normal_tier
-from collector.core.prices.sets import IN_TOKENS, PER_IMAGE, PriceSet
+from collector.core.prices.sets import IN_TOKENS, MAX_UNIT_PRICE, PER_IMAGE, PriceSet
+from collector.core.usage.paths import MAX_COUNT
 
 
 class Field(NamedTuple):
@@ -46,30 +49,36 @@ _OTHERS = ("model", "images", "minimum_usd", "source", "checked")
 _KNOWN = frozenset((*FIELDS, *_CONDITIONS, *_OTHERS))
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
 _DAY_MINUTES = 24 * 60
+_MOST_DIGITS = 30
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def read_entry(entry: Mapping[str, Any], source: str) -> PriceSet:
+def read_entry(entry: Mapping[str, Any], source: str, where: str | None = None) -> PriceSet:
     """The price set of one [[prices]] table, decimals given as Decimal, int or text.
 
-    `source` stands where the entry names none. Raises PriceError naming the model, the key and the value.
+    `source` stands where the entry names none. Raises PriceError naming `where` it stands (absent: `source`), the
+    model, the key and the value.
     """
-    model = entry.get("model")
+    where = where or source
+    model = entry.get("model") if isinstance(entry, Mapping) else None
     if not isinstance(model, str) or not model.strip():
-        raise PriceError(f'{source}: a [[prices]] entry names no model: write model = "openai/gpt-4-turbo"')
+        raise PriceError(f'{where}: a [[prices]] entry names no model: write model = "openai/gpt-4-turbo"')
     try:
-        return _read(entry, model.strip(), source)
+        return _read(entry, _name("model", model), source)
     except InputError as error:
-        raise PriceError(f"{source}: the price of {model}: {error}") from None
+        raise PriceError(f"{where}: the price of {(clip(model) or '')[:60]}: {error}") from None
 
 
 def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
     if unknown := sorted(entry.keys() - _KNOWN):
-        raise PriceError(f"{unknown[0]!r} is not a key of [[prices]]: use one of {', '.join(sorted(_KNOWN))}")
-    listed = {key: f"{_decimal(key, entry[key]):f}" for key in FIELDS if key in entry}
-    prices = {FIELDS[key].meter: parse_unit_price(text, FIELDS[key].per) for key, text in listed.items()}
-    if not prices and "minimum_usd" not in entry:
-        raise PriceError("no price is stated: add for example input_usd_per_m = 10")
+        raise PriceError(
+            f"{unknown[0][:60]!r} is not a key of [[prices]], where every price is in USD: use one of"
+            f" {', '.join(sorted(_KNOWN))}"
+        )
+    stated = {FIELDS[key].meter: read_price(key, entry[key], FIELDS[key].per) for key in FIELDS if key in entry}
+    if not stated:
+        raise PriceError("no price of a unit is stated: add for example input_usd_per_m = 10")
+    prices = {meter: price for meter, (price, _) in stated.items()}
     return PriceSet(
         model=model,
         prices=prices,
@@ -84,37 +93,75 @@ def _read(entry: Mapping[str, Any], model: str, source: str) -> PriceSet:
         starts=instant_of(entry.get("from"), "from"),
         until=instant_of(entry.get("until"), "until"),
         minimum=_minimum(entry),
-        listed={FIELDS[key].meter: listed_text(text, FIELDS[key].per) for key, text in listed.items()},
-        checked=None if "checked" not in entry else str(entry["checked"]),
+        listed={meter: text for meter, (_, text) in stated.items()},
+        checked=_checked(entry.get("checked")),
     )
 
 
+def read_price(key: str, value: Any, per: int) -> tuple[int, str]:
+    """Picodollars per unit of a price in USD for `per` units, and the price as it is listed.
+
+    Raises PriceError, naming key and value, for what is no price, and for one too high or too low to be held.
+    """
+    number = _decimal(key, value)
+    price = parse_unit_price(f"{number:f}", per)
+    if price > MAX_UNIT_PRICE:
+        raise PriceError(f"{key} = {number} is refused: a unit costs {format_usd(MAX_UNIT_PRICE)} USD at most")
+    if number and not price:
+        raise PriceError(f"{key} = {number} is refused: a unit costs a picodollar or more; write 0 where it is free")
+    return price, listed_text(f"{number:f}", per)
+
+
 def listed_text(usd: str, per: int) -> str:
-    """How a listed price reads: `10 USD per 1,000,000`."""
-    return f"{usd} USD per {per:,}"
+    """How a listed price reads: `10 USD per 1,000,000`; one that is not whole picodollars says what it is taken for."""
+    taken = parse_unit_price(usd, per)
+    rounded = "" if Fraction(usd) * PICODOLLARS == taken * per else f", rounded to {format_usd(taken)} USD"
+    return f"{usd} USD per {per:,}{rounded}"
 
 
 def _decimal(key: str, value: Any) -> Decimal:
+    """A number that is 0 or more, of a size and with as many digits as a price can have."""
     if isinstance(value, (float, bool)) or not isinstance(value, (Decimal, int, str)):
         raise PriceError(f"{key} = {value!r} is not a decimal number")
     try:
         number = Decimal(value)
     except ArithmeticError:
-        raise PriceError(f"{key} = {value!r} is not a decimal number") from None
-    if not number.is_finite() or number < 0:
-        raise PriceError(f"{key} = {value} is refused: a price is 0 (free) or more; leave it out where none is known")
+        raise PriceError(f"{key} = {str(value)[:60]!r} is not a decimal number") from None
+    if not number.is_finite() or number.is_signed():
+        raise PriceError(f"{key} = {number} is refused: a price is 0 (free) or more; leave it out where none is known")
+    if len(number.as_tuple().digits) > _MOST_DIGITS or abs(number.adjusted()) > _MOST_DIGITS:
+        raise PriceError(f"{key} = {str(number)[:60]} is refused: no price has {_MOST_DIGITS} digits")
     return number
 
 
 def _minimum(entry: Mapping[str, Any]) -> int | None:
-    return None if "minimum_usd" not in entry else parse_usd(str(_decimal("minimum_usd", entry["minimum_usd"])))
+    if "minimum_usd" not in entry:
+        return None
+    return read_price("minimum_usd", entry["minimum_usd"], 1)[0]
+
+
+def _checked(value: Any) -> str | None:
+    """The date on which somebody read the source."""
+    if value is None:
+        return None
+    text = str(value)
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise PriceError(f"checked = {text[:60]!r} is not a date: write checked = 2026-10-01") from None
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str | None:
     value = entry.get(key)
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise PriceError(f"{key} = {value!r} is not text")
-    return value.strip() if isinstance(value, str) else None
+    return None if value is None else _name(key, value)
+
+
+def _name(key: str, value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or clip(text) != text:
+        shown = repr(value[:60] if isinstance(value, str) else value)
+        raise PriceError(f"{key} = {shown} is not text of one line and 1 to {MAX_NAME_CHARS} characters")
+    return text
 
 
 def _images(entry: Mapping[str, Any], prices: Mapping[str, int]) -> Any:
@@ -128,7 +175,7 @@ def _images(entry: Mapping[str, Any], prices: Mapping[str, int]) -> Any:
 
 def _above(entry: Mapping[str, Any]) -> int:
     value = entry.get("above_tokens", 0)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_COUNT:
         raise PriceError(f"above_tokens = {value!r} is not a number of tokens")
     return value
 
@@ -165,12 +212,19 @@ def instant_of(value: Any, key: str = "from") -> int | None:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise PriceError(f"{key} = {value} has no offset: add Z for UTC")
-        moment = value.astimezone(UTC)
+        moment = _utc(key, value)
     elif isinstance(value, date):
         moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
     else:
         raise PriceError(f"{key} = {value!r} is not a date: write {key} = 2026-10-01")
     return (int(moment.timestamp()) * 1_000_000) + moment.microsecond
+
+
+def _utc(key: str, moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PriceError(f"{key} = {moment} is outside of the calendar: leave it out, or write another date") from None
 
 
 def _parse_date(key: str, text: str) -> date:

@@ -20,6 +20,8 @@ def source_sentence(price_set: PriceSet, today: date) -> str:
     days = age_days(price_set, today)
     if days is None:
         return f"Stated by {price_set.source}, as {read} has it."
+    if days < 0:
+        return f"Stated by {price_set.source}, read on {read}, a day that is still to come."
     ago = "today" if days == 0 else f"{days:,} day{'s' if days != 1 else ''} ago"
     return f"Stated by {price_set.source}, read on {read}, {ago}."
 

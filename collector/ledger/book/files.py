@@ -20,7 +20,7 @@ def read_prices(path: Path, name: str) -> list[PriceSet]:
     entries = tables.get("prices", [])
     if not isinstance(entries, list):
         raise PriceError(f"{path}: write [[prices]] with two brackets, once for each entry")
-    return [read_entry(entry, name) for entry in entries]
+    return [read_entry(entry, name, str(path)) for entry in entries]
 
 
 def refuse(where: Path | str, found: Sequence[str]) -> None:

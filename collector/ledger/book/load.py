@@ -1,15 +1,18 @@
 """load_book: the sources of prices, in their order."""
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
+from collector.core.errors import PriceError
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files, Source
 from collector.core.prices.checks import problems
 from collector.core.prices.names import Names, at_host
 from collector.ledger.book.cards import listed_providers, load_names
-from collector.ledger.book.endpoints import SOURCE, endpoint_sets, image_rules
+from collector.ledger.book.endpoints import SOURCE, endpoint_sets, image_rules, stated_sets
 from collector.ledger.book.files import read_prices, refuse
 from collector.ledger.book.genai import GenaiPrices
 from collector.resources import resource_dir
@@ -35,6 +38,7 @@ def load_book(settings: Settings, pulled: Sequence[PriceSet] = (), own: Sequence
         Files(SHIPPED, shipped, names),
         GenaiPrices(names),
     ]
+    refuse(settings.config_path or SOURCE, problems(stated_sets(settings.endpoints), names))
     endpoints = Files(SOURCE, endpoint_sets(settings.endpoints), names)
     return PriceBook(sources, names, endpoints, _routers(settings), image_rules(settings.endpoints))
 
@@ -53,7 +57,16 @@ def names_of(settings: Settings) -> Names:
 def own_sets(settings: Settings) -> list[PriceSet]:
     """The user's own price sets, from DIR/prices.toml where it exists."""
     path = settings.data_dir / OWN_FILE
-    return read_prices(path, str(path)) if path.exists() else []
+    return bounded(read_prices(path, str(path)), path, settings) if path.exists() else []
+
+
+def bounded(sets: list[PriceSet], path: Path, settings: Settings) -> list[PriceSet]:
+    """The sets of a file. Raises PriceError where it has more of one model than may be: they are compared in pairs."""
+    names, most = load_names(), settings.limits.max_prices_per_model
+    for model, count in Counter(names.model(s.model) for s in sets).items():
+        if count > most:
+            raise PriceError(f"{path}: {count:,} prices of {model} are more than limits.max_prices_per_model, {most:,}")
+    return sets
 
 
 def shipped_sets() -> list[PriceSet]:

@@ -1,5 +1,6 @@
 """The book as text: which sets there are, what they say, what is wrong with them, how two lists differ."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ from collector.core.prices import PriceBook, PriceSet, Source, Unpriced
 from collector.core.prices.checks import day_text, describe, problems, time_text
 from collector.core.prices.notices import STALE_DAYS, age_days, image_notice, source_sentence
 from collector.core.prices.sets import PER_IMAGE
+from collector.ledger.book.endpoints import stated_sets
 from collector.ledger.book.load import names_of, own_sets, shipped_sets
 from collector.settings import Settings
 
@@ -65,27 +67,40 @@ def conditions(s: PriceSet) -> str:
     return ", ".join(filter(None, parts))
 
 
-def one_line(found: Found) -> tuple[str, ...]:
-    """Model, provider, conditions, input and output price per million, source: a row of `prices list`."""
+def one_line(found: Found, today: date) -> tuple[str, ...]:
+    """Model, provider, conditions, input and output price per million, where from and how old: of `prices list`."""
     s = found.price_set
     per_million = (format_usd(s.prices[m] * 1_000_000) if m in s.prices else "-" for m in ("input", "output"))
-    return s.model, s.provider or "any", conditions(s), *per_million, found.source
+    return s.model, s.provider or "any", conditions(s), *per_million, found.source, source_sentence(s, today)
 
 
 class Verdict(NamedTuple):
-    """What a check of the book found: `wrong` entries are refused, `notices` are for the reader."""
+    """What a check of the book found: `wrong` entries are refused, `sources` and `notices` are for the reader."""
 
     entries: int
+    sources: list[str]
     wrong: list[str]
     notices: list[str]
 
 
 def check_book(settings: Settings, long_list: Source, today: date) -> Verdict:
-    """Check the user's own entries and the shipped ones, against each other and against a long list."""
+    """Check the prices of endpoints, the user's own and the shipped ones, against each other and a long list."""
     names, own, shipped = names_of(settings), own_sets(settings), shipped_sets()
-    beside = [s for model in {s.model for s in (*own, *shipped)} for s in long_list.everywhere(model)]
-    wrong = [*problems(own, names, [*shipped, *beside]), *problems(shipped, names, beside)]
-    return Verdict(len(own) + len(shipped), wrong, list(_notices([*own, *shipped], today)))
+    at_endpoints = stated_sets(settings.endpoints)
+    checked = [*at_endpoints, *own, *shipped]
+    beside = [s for model in {s.model for s in checked} for s in long_list.everywhere(model)]
+    wrong = [
+        *problems(at_endpoints, names, [*own, *shipped, *beside]),
+        *problems(own, names, [*shipped, *beside]),
+        *problems(shipped, names, beside),
+    ]
+    return Verdict(len(checked), list(_sources(checked, today)), wrong, list(_notices(checked, today)))
+
+
+def _sources(sets: list[PriceSet], today: date) -> Iterator[str]:
+    """Each source and how old it is, in a sentence, with how many entries say so."""
+    for sentence, count in Counter(source_sentence(s, today) for s in sets).items():
+        yield f"{count} {'entry' if count == 1 else 'entries'}. {sentence}"
 
 
 def _notices(sets: list[PriceSet], today: date) -> Iterator[str]:
@@ -93,8 +108,8 @@ def _notices(sets: list[PriceSet], today: date) -> Iterator[str]:
         if s.images == PER_IMAGE and (notice := image_notice(s, s.provider)):
             yield f"{describe(s)}: {notice}"
         days = age_days(s, today)
-        if days is not None and days > STALE_DAYS:
-            yield f"{describe(s)}: its source was read {days:,} days ago"
+        if days is not None and not 0 <= days <= STALE_DAYS:
+            yield f"{describe(s)}: {source_sentence(s, today)} Read it again, and write the day as its `checked`."
 
 
 def differences(sets: Iterable[PriceSet], book: PriceBook, now_us: int) -> Iterator[str]:
