@@ -138,6 +138,7 @@ async def inside(
     then: tuple[bytes | Script, ...] = (),
     limits: dict[str, Any] | None = None,
     provider: dict[str, Any] | None = None,
+    operations: tuple[Any, ...] | None = None,
     **choices: Any,
 ) -> AsyncIterator[Inside]:
     """A gateway to provider `one`, and to provider `two` after it where that has scripts (`then`)."""
@@ -149,7 +150,7 @@ async def inside(
         ledger_url="sqlite://",
         config_path=folder / "callmeter.toml",
         providers={name: Provider(base_url=url, **(provider or {})) for name, url in urls.items()},
-        endpoints=tuple(Endpoint(model="m", provider=name) for name in scripted) if then else (),
+        endpoints=tuple(Endpoint("m", name, operations=operations) for name in scripted) if then else (),
         limits=Limits(**{"usage_wait_s": 0.3, **(limits or {})}),
         **choices,
     )

@@ -11,10 +11,10 @@ import pytest
 from collector.core.calls import Call, Quality
 from collector.core.outcomes import Outcome
 from collector.intake.gateway.operations import OPERATIONS
-from collector.settings import Endpoint
+from collector.settings import Endpoint, Limits
 from collector.settings import Provider as ProviderSettings
+from tests.gateway.inside import Answered, calls, inside
 from tests.gateway.live import (
-    KEY,
     LAST_CHUNK,
     STREAM_HEAD,
     WITHIN_S,
@@ -33,6 +33,7 @@ from tests.gateway.spoken import ALL, EMBEDDINGS, MESSAGES, RESPONSES, STREAMED,
 from tests.gateway.test_upstream import Provider, running
 
 NAMES = ("first", "second")
+OURS = "sk-ours-123456"
 SURFACES = ("/v1", "/api/v1")
 
 
@@ -47,17 +48,22 @@ def settings_for(spoken: Spoken, *providers: Provider, **choices: Any) -> dict[s
     }
 
 
-def asked(folder: Path, spoken: Spoken, *providers: Provider, surface: str = "/v1", **more: Any) -> tuple[Reply, Call]:
-    """One request for this operation: what the client got, and the only record."""
-    found: list[tuple[Reply, Call]] = []
+def asked(
+    folder: Path, spoken: Spoken, answer: bytes, *, surface: str = "/v1", then: bytes = b"", **more: Any
+) -> tuple[Answered, Call, bytes]:
+    """One request: what the client got, the only record, and what the provider got."""
+    found: list[tuple[Answered, bytes]] = []
+    scripts = {"then": (then,)} if then else {}
 
     async def main() -> None:
-        async with serving(folder, spoken, *providers) as live:
+        provider = {"kind": spoken.kind, "api_key_env": "K"}
+        async with inside(folder, answer, provider=provider, operations=(spoken.name,), **scripts) as live:
             reply = await live.ask({**spoken.asked, **more}, surface + spoken.path)
-            found.append((reply, await live.only()))
+            found.append((reply, b"".join(live.providers["one"].requests)))
 
     run(main)
-    return found[0]
+    (call,) = calls(folder)
+    return found[0][0], call, found[0][1]
 
 
 class serving:
@@ -70,7 +76,9 @@ class serving:
         self._running = [running(provider) for provider in self._providers]
         for each in self._running:
             await each.__aenter__()
-        self._gateway = gateway(self._folder, **settings_for(self._spoken, *self._providers))
+        self._gateway = gateway(
+            self._folder, limits=Limits(usage_wait_s=0.1), **settings_for(self._spoken, *self._providers)
+        )
         return await self._gateway.__aenter__()
 
     async def __aexit__(self, *error: Any) -> None:
@@ -86,8 +94,7 @@ def test_each_operation_has_its_case() -> None:
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("spoken", ALL, ids=lambda each: each.name)
 def test_a_plain_answer(spoken: Spoken, surface: str, tmp_path: Path) -> None:
-    provider = Provider(plain(msgspec.json.encode(spoken.answer)))
-    reply, call = asked(tmp_path, spoken, provider, surface=surface)
+    reply, call, sent = asked(tmp_path, spoken, plain(msgspec.json.encode(spoken.answer)), surface=surface)
     assert (reply.status, json.loads(reply.body).items() >= spoken.answer.items()) == (200, True)
     assert reply.body == msgspec.json.encode(spoken.answer) or surface == "/api/v1"
     assert (call.outcome, call.operation, call.quality) == (Outcome.OK, spoken.name, Quality.EXACT)
@@ -95,15 +102,15 @@ def test_a_plain_answer(spoken: Spoken, surface: str, tmp_path: Path) -> None:
     assert (call.meters, call.usage_problem) == ({**spoken.meters, **counted}, None)
     assert (call.finish_reason, call.native_finish_reason) == (spoken.finish_reason, spoken.native)
     assert (call.served_model, call.origin_id) == ("m-2026", spoken.answer.get("id"))
-    assert json.loads(provider.requests[0].split(b"\r\n\r\n", 1)[1]) == spoken.asked
-    assert provider.requests[0].startswith(b"POST /v1" + spoken.path.encode() + b" HTTP/1.1\r\n")
+    assert json.loads(sent.split(b"\r\n\r\n", 1)[1]) == spoken.asked
+    assert sent.startswith(b"POST /v1" + spoken.path.encode() + b" HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("spoken", STREAMED, ids=lambda each: each.name)
 def test_a_stream(spoken: Spoken, surface: str, tmp_path: Path) -> None:
-    reply, call = asked(tmp_path, spoken, Provider(spoken.streamed()), surface=surface, stream=True)
-    assert (reply.status, reply.is_whole, reply.body.endswith(spoken.end)) == (200, True, True)
+    reply, call, _ = asked(tmp_path, spoken, spoken.streamed(), surface=surface, stream=True)
+    assert (reply.status, reply.complete, reply.body.endswith(spoken.end)) == (200, True, True)
     assert reply.body == spoken.begin + spoken.finish + spoken.end or surface == "/api/v1"
     assert (call.outcome, call.operation, call.quality) == (Outcome.OK, spoken.name, Quality.EXACT)
     counted = {"tool_calls": 1} if spoken is MESSAGES else {}
@@ -212,22 +219,21 @@ FAILING = {
 @pytest.mark.parametrize("how", FAILING)
 def test_a_failed_attempt_falls_back(spoken: Spoken, how: str, streamed: bool, tmp_path: Path) -> None:
     good = spoken.streamed() if streamed and spoken.streams else plain(msgspec.json.encode(spoken.answer))
-    reply, call = asked(tmp_path, spoken, Provider(FAILING[how]), Provider(good), stream=streamed)
-    assert (reply.status, reply.headers["x-callmeter-provider"]) == (200, "second")
+    reply, call, _ = asked(tmp_path, spoken, FAILING[how], then=good, stream=streamed)
+    assert (reply.status, reply.headers["x-callmeter-provider"]) == (200, "two")
     assert [each.outcome for each in call.attempts] == [Outcome.PROVIDER_FAULT, Outcome.OK]
 
 
 @pytest.mark.parametrize("spoken", STREAMED, ids=lambda each: each.name)
 def test_an_error_as_the_first_event_falls_back(spoken: Spoken, tmp_path: Path) -> None:
-    bad, good = Provider(spoken.stream(spoken.error)), Provider(spoken.streamed())
-    reply, call = asked(tmp_path, spoken, bad, good, stream=True)
-    assert (reply.status, reply.headers["x-callmeter-provider"]) == (200, "second")
+    reply, call, _ = asked(tmp_path, spoken, spoken.stream(spoken.error), then=spoken.streamed(), stream=True)
+    assert (reply.status, reply.headers["x-callmeter-provider"]) == (200, "two")
     assert [each.outcome for each in call.attempts] == [Outcome.PROVIDER_FAULT, Outcome.OK]
 
 
 @pytest.mark.parametrize("surface", SURFACES)
 def test_errors_of_messages_are_told_as_anthropic_does(surface: str, tmp_path: Path) -> None:
-    reply, call = asked(tmp_path, MESSAGES, Provider(plain()), surface=surface, model="gpt-99")
+    reply, call, _ = asked(tmp_path, MESSAGES, plain(), surface=surface, then=plain(), model="gpt-99")
     told = json.loads(reply.body)
     assert (reply.status, told["type"], told["error"]["type"]) == (404, "error", "not_found_error")
     assert ("'gpt-99'" in told["error"]["message"], call.outcome) == (True, Outcome.REFUSED)
@@ -236,27 +242,29 @@ def test_errors_of_messages_are_told_as_anthropic_does(surface: str, tmp_path: P
 @pytest.mark.parametrize("status", [400, 401, 413, 429, 500, 529])
 def test_errors_of_an_anthropic_provider_keep_their_status(status: int, tmp_path: Path) -> None:
     body = {"type": "error", "error": {"type": "x", "message": "no"}, "request_id": "req_1"}
-    reply, call = asked(tmp_path, MESSAGES, Provider(plain(msgspec.json.encode(body), status)))
+    reply, call, _ = asked(tmp_path, MESSAGES, plain(msgspec.json.encode(body), status))
     expected = 502 if status == 401 else status  # the gateway's own key was refused
     assert (reply.status, json.loads(reply.body)["type"], call.http_status) == (expected, "error", expected)
 
 
 def head_sent(folder: Path, spoken: Spoken, **headers: str) -> dict[str, str]:
     """The headers that the provider got, names in lower case."""
-    provider = Provider(plain(msgspec.json.encode(spoken.answer)))
+    found: list[bytes] = []
 
     async def main() -> None:
-        async with serving(folder, spoken, provider) as live:
+        answer, provider = plain(msgspec.json.encode(spoken.answer)), {"kind": spoken.kind, "api_key_env": "K"}
+        async with inside(folder, answer, provider=provider) as live:
             assert (await live.ask(spoken.asked, "/v1" + spoken.path, **headers)).status == 200
+            found.extend(live.providers["one"].requests)
 
     run(main)
-    lines = provider.requests[0].split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    lines = found[0].split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
 
 def test_an_anthropic_provider_gets_its_key_and_version_in_its_own_headers(tmp_path: Path) -> None:
     sent = head_sent(tmp_path, MESSAGES, x_api_key="sk-callers-own", anthropic_beta="context-1m")
-    assert (sent["x-api-key"], sent["anthropic-version"], sent["anthropic-beta"]) == (KEY, "2023-06-01", "context-1m")
+    assert (sent["x-api-key"], sent["anthropic-version"], sent["anthropic-beta"]) == (OURS, "2023-06-01", "context-1m")
     assert "authorization" not in sent
 
 
@@ -266,7 +274,7 @@ def test_a_version_that_the_client_names_goes_on(tmp_path: Path) -> None:
 
 def test_a_key_in_anthropics_header_goes_to_no_other_kind_of_provider(tmp_path: Path) -> None:
     sent = head_sent(tmp_path, EMBEDDINGS, x_api_key="sk-callers-own")
-    assert (sent["authorization"], "x-api-key" in sent) == (f"Bearer {KEY}", False)
+    assert (sent["authorization"], "x-api-key" in sent) == (f"Bearer {OURS}", False)
 
 
 def test_nothing_is_translated_between_dialects(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ CHAT = Dialect(
     usage_on_demand=True,
 )
 COMPLETIONS = msgspec.structs.replace(CHAT, error_event=error_events.completions)
+EMBEDDINGS = msgspec.structs.replace(CHAT, usage_on_demand=False)  # are never streamed
 RESPONSES = Dialect(
     marks=(_ERROR, *answer_responses.END_TYPES),
     is_end=answer_responses.is_end,

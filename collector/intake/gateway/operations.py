@@ -2,7 +2,7 @@
 
 import msgspec
 
-from collector.intake.gateway.dialects import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Dialect
+from collector.intake.gateway.dialects import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Dialect
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ _OPENAI = ("openai", "openrouter")
 OPERATIONS = (
     Operation("chat", "/chat/completions", "openai.chat", CHAT, _OPENAI, parts_in="messages", is_list=True),
     Operation("completions", "/completions", "openai.chat", COMPLETIONS, _OPENAI),
-    Operation("embeddings", "/embeddings", "openai.embeddings", CHAT, _OPENAI, parts_in="input"),
+    Operation("embeddings", "/embeddings", "openai.embeddings", EMBEDDINGS, _OPENAI, parts_in="input"),
     Operation("responses", "/responses", "openai.responses", RESPONSES, _OPENAI, parts_in="input"),
     Operation(
         name="messages",
