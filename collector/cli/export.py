@@ -3,21 +3,26 @@
 from pathlib import Path
 
 import click
+from sqlalchemy import Engine
 
 from collector.cli.context import pass_settings
+from collector.core.errors import UsageError
 from collector.core.periods import check_zone, days_period, parse_day
 from collector.finance.columns import GROUP_COLUMNS, describe
-from collector.finance.export import Request, check, export
+from collector.finance.export import Request, booked_request, check, export
 from collector.finance.formats import FORMATS
 from collector.finance.manifest import manifest_path
+from collector.finance.months import month_named, month_of_days
 from collector.ledger.engines import open_ledger
 from collector.ledger.questions.ask import declared_zones
+from collector.ledger.questions.booked import books
 from collector.settings import Settings
 
 EPILOG = """\b
 Examples:
   callmeter export --from 2026-10-01 --to 2026-11-01 --by day,app,model --out october.csv
   callmeter export --from 2026-10-01 --to 2026-11-01 --zone Europe/Berlin --by key --out october.csv
+  callmeter export --from 2026-10-01 --to 2026-11-01 --booked --out october.csv
   callmeter export --from 2026-10-01 --to 2026-11-01 --calls --format jsonl --out calls.jsonl"""
 
 
@@ -34,6 +39,7 @@ def _show_columns(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--zone", metavar="Z", help="Time zone that days are counted in. [setting zone]")
 @click.option("--by", metavar="COLUMNS", help=f"Some of {','.join(GROUP_COLUMNS)}. [day,model,provider]")
 @click.option("--calls", is_flag=True, help="Single calls instead of line items.")
+@click.option("--booked", is_flag=True, help="A month as it is booked, with its corrections; once closed, its file.")
 @click.option("--format", "file_format", default="csv", show_default=True, help=f"One of {', '.join(FORMATS)}.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 @click.option(
@@ -47,6 +53,7 @@ def export_command(
     zone: str | None,
     by: str | None,
     calls: bool,
+    booked: bool,
     file_format: str,
     out: Path,
 ) -> None:
@@ -55,17 +62,34 @@ def export_command(
     On every line quantity x unit_price_usd = cost_usd, exactly; lines without a price have neither. The last line is
     the TOTAL. FILE.manifest.json, written beside the file, states rows, cost, unpriced quantities and a checksum.
     """
-    if calls and by is not None:
-        raise click.UsageError("--by groups line items: leave it out with --calls")
-    period = days_period(parse_day(first_day), parse_day(end_day), check_zone(zone or settings.zone))
-    columns = tuple(name.strip() for name in by.split(",") if name.strip()) if by is not None else Request(period).by
-    request = Request(period, columns, calls, file_format)
+    if by is not None and (calls or booked):
+        raise click.UsageError(f"--by groups line items: leave it out with {'--calls' if calls else '--booked'}")
+    if calls and booked:
+        raise click.UsageError("--booked is of line items: leave out --calls")
+    days = parse_day(first_day), parse_day(end_day)
+    period = days_period(*days, check_zone(zone or settings.zone))
+    request = Request(period, _columns(by) if by is not None else Request(period).by, calls, file_format)
     check(request)
+    month = month_of_days(*days) if booked else None
     engine = open_ledger(settings.ledger_url, read_only=True)
     try:
+        if month:
+            request = booked_request(month_named(month, _closing_zone(engine, zone, settings)), file_format)
         manifest = export(engine, declared_zones(engine), request, out)
     finally:
         engine.dispose()
     unpriced = f", {manifest.unpriced['calls']} calls unpriced" if manifest.unpriced["calls"] else ""
     click.echo(f"{out}: {manifest.rows} rows, {manifest.calls} calls, {manifest.cost_usd} USD{unpriced}")
     click.echo(f"manifest: {manifest_path(out)}", err=True)
+
+
+def _columns(by: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in by.split(",") if name.strip())
+
+
+def _closing_zone(engine: Engine, asked: str | None, settings: Settings) -> str:
+    """The zone that months are booked in. Raises UsageError when another one is asked for."""
+    fixed = books(engine).zone
+    if asked and fixed and asked != fixed:
+        raise UsageError(f"this ledger closes in {fixed}: leave out --zone {asked}, months are booked in no other one")
+    return fixed or asked or settings.zone

@@ -1,12 +1,11 @@
 """`callmeter reprice`."""
 
-import os
-import pwd
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import click
 
+from collector.cli.acts import ingest_lock, os_user
 from collector.cli.bars import bar
 from collector.cli.context import pass_settings
 from collector.clock import now_us
@@ -15,13 +14,10 @@ from collector.core.periods import check_zone, days_period, parse_day
 from collector.finance.aligned import aligned
 from collector.ledger.book import load_book
 from collector.ledger.engines import open_ledger
-from collector.ledger.ingest import LOCK_NAME
 from collector.ledger.reprice import Author, Changed, Report, Which, reprice
-from collector.locks import hold
 from collector.settings import Settings
 
 SHOWN = 50
-LOCK_WAIT_S = 30.0
 DEFAULT_REASON = "priced again by the price book"
 _HEADINGS: tuple[str, ...] = ("MONTH", "MODEL", "CALLS", "WERE UNPRICED", "OLD USD", "NEW USD", "DIFFERENCE")
 EPILOG = """\b
@@ -61,10 +57,10 @@ def reprice_command(
         raise click.UsageError("--reason is empty: write why, such as --reason 'contract of October'")
     period = days_period(parse_day(first_day), parse_day(end_day), check_zone(zone or settings.zone))
     which = Which(period, model, stated)
-    author = None if dry_run else Author(_os_user(), " ".join(reason.split())[:256])
+    author = None if dry_run else Author(os_user(), " ".join(reason.split())[:256])
     book = load_book(settings)
     engine = open_ledger(settings.ledger_url, read_only=dry_run)
-    lock = nullcontext() if dry_run else _lock(settings)
+    lock = nullcontext() if dry_run else ingest_lock(settings)
     try:
         with lock, bar("reprice") as progress:
             report = reprice(engine, book, which, now_us(), author, progress)
@@ -72,12 +68,6 @@ def reprice_command(
         engine.dispose()
     for line in lines(report, dry_run):
         click.echo(line)
-
-
-def _lock(settings: Settings) -> AbstractContextManager[None]:
-    """The lock of the ingest, which holds it for a moment at a time. Raises LockHeld when it stays held."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return hold(settings.journal_dir.parent / LOCK_NAME, "ingest", LOCK_WAIT_S)
 
 
 def lines(report: Report, dry_run: bool) -> Iterator[str]:
@@ -122,11 +112,3 @@ def _cells(month: str, model: str, each: Changed) -> tuple[str, ...]:
 
 def _calls(count: int) -> str:
     return "1 call" if count == 1 else f"{count:,} calls"
-
-
-def _os_user() -> str:
-    """The system's name of who runs this, whatever the environment says."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"

@@ -14,7 +14,7 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     kind: str
     meaning: str
-    table: str  # "group": may be asked for in line items; "line": always in them; "call": of one call
+    table: str  # "group": may be asked for in line items; "booked": of months; "line": of both; "call": of one call
 
 
 def _meter_columns() -> list[Column]:
@@ -31,6 +31,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("app", "text", "application, by HTTP-Referer or X-Title", "group"),
     Column("key", "text", "gateway key", "group"),
     Column("user", "text", "the `user` field of the request", "group"),
+    Column("booking_month", "text", "month that books the line; day is the day of usage", "booked"),
+    Column("corrects", "text", "closed month that the line corrects; empty: usage of the booking month", "booked"),
     Column("unit", "text", "meter that was charged, or `adjustment`: stated cost beyond price x quantity", "line"),
     Column("quantity", "integer", "how many units", "line"),
     Column("unit_price_usd", "decimal", "price of one unit; empty: unpriced", "line"),
@@ -66,11 +68,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("price_id", "text", "price set that was used", "call"),
 )
 GROUP_COLUMNS = {column.name: column for column in COLUMNS if column.table == "group"}
+BOOKED_BY = ("day", "booking_month", "corrects", "model", "provider", "app", "key")  # of every file of a month
+BY_COLUMNS = {column.name: column for column in COLUMNS if column.table in ("group", "booked")}
 LINE_COLUMNS = {column.name: column for column in COLUMNS if column.table == "line"}
 CALL_COLUMNS = {column.name: column for column in COLUMNS if column.table == "call"}
 _TITLES = {
     "group": "Line items, as asked for by --by:",
-    "line": "Line items, always:",
+    "booked": "Files of months (--booked), after the day:",
+    "line": "Line items and files of months, always:",
     "call": "Single calls (--calls):",
 }
 

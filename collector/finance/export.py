@@ -1,14 +1,14 @@
 """Files for finance: line items or single calls of a range of days, exact, in constant memory, the same each time.
 
-A file appears complete, under its name and with its manifest beside it, or not at all.
+A file appears complete, under its name and with its manifest beside it, or not at all. The file of a closed month is
+the one that its close stored.
 """
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
+import zlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, select
@@ -16,39 +16,55 @@ from sqlalchemy import Connection, Engine, func, select
 from collector.core.errors import UsageError
 from collector.core.money import format_usd
 from collector.core.periods import Period, day_number, format_day
-from collector.core.prices import PriceSet
 from collector.core.selection import DIMENSIONS, Selection
-from collector.finance.columns import CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS
+from collector.finance.columns import BOOKED_BY, CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS
 from collector.finance.formats import FORMATS
-from collector.finance.lines import Line, lines_of, sums_of
-from collector.finance.manifest import FORMAT_VERSION, Manifest, manifest_path, to_json, write_durably
+from collector.finance.manifest import (
+    BEFORE,
+    CLOSED,
+    FORMAT_VERSION,
+    OPEN,
+    Booking,
+    Manifest,
+    from_json,
+    manifest_path,
+    to_json,
+    write_durably,
+)
+from collector.finance.months import Month, month_named
+from collector.finance.records import instant
+from collector.finance.sources import booked_lines, streamed, usage_lines
 from collector.finance.tally import CURRENCY, Tally
 from collector.ledger.engines import sorting_on_disk
-from collector.ledger.migrate import revision
-from collector.ledger.questions.ask import AnyRow, Question
+from collector.ledger.migrate import revision_of
+from collector.ledger.questions.booked import Books, books_of, stored_manifest, stored_pieces
 from collector.ledger.questions.calls import in_order
 from collector.ledger.questions.items import sums_by_price
-from collector.ledger.questions.prices import bodies_of
 from collector.ledger.schema import batches
-
-_ROWS_AT_ONCE = 1_000
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a file is asked for: the days of a period, as line items grouped by `by` or as single calls."""
+    """What a file is asked for: the days of a period, as line items grouped by `by`, as single calls, or as the line
+    items that a month books."""
 
     period: Period
     by: tuple[str, ...] = ("day", "model", "provider")
     calls: bool = False
     format: str = "csv"
     selection: Selection = Selection()
+    booked: str = ""  # a month such as 2026-10, whose period is asked for
+
+
+def booked_request(month: Month, file_format: str = "csv") -> Request:
+    """The request for the file of a month."""
+    return Request(month.period, BOOKED_BY, format=file_format, booked=month.name)
 
 
 def check(request: Request) -> None:
     """Raises UsageError, naming the value and what there is, for a format or a group that is none."""
     if request.format not in FORMATS:
         raise UsageError(f"--format {request.format[:20]!r} is not available: write one of {', '.join(FORMATS)}")
-    for n, name in enumerate(request.by):
+    for n, name in enumerate(() if request.booked else request.by):
         if name not in GROUP_COLUMNS:
             raise UsageError(f"--by {name[:20]!r} is not a column to group by: write some of {','.join(GROUP_COLUMNS)}")
         if name in request.by[:n]:
@@ -64,14 +80,14 @@ def export(engine: Engine, zones: Collection[str], request: Request, out: Path) 
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial_manifest = manifest_path(partial)
     try:
-        manifest = _write(engine, zones, request, out.name, partial)
-        write_durably(partial_manifest, to_json(manifest))
+        text = _write(engine, zones, request, out.name, partial)
+        write_durably(partial_manifest, text)
         partial.replace(out)
         partial_manifest.replace(manifest_path(out))
     finally:
         partial.unlink(missing_ok=True)
         partial_manifest.unlink(missing_ok=True)
-    return manifest
+    return from_json(text)
 
 
 def pages(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
@@ -83,73 +99,97 @@ def pages(engine: Engine, zones: Collection[str], request: Request) -> Iterator[
     return _from_snapshot(engine, zones, request)
 
 
+class Pages:
+    """A file in the making out of what the ledger holds: its pages, and once they are all taken its manifest."""
+
+    def __init__(self, connection: Connection, zones: Collection[str], request: Request, name: str) -> None:
+        self._connection, self._request, self._name = connection, request, name
+        self._batch = connection.execute(select(func.max(batches.c.id))).scalar()  # begins the snapshot
+        self._books = books_of(connection)
+        self._tally, self._digest, self._size = Tally(), hashlib.sha256(), 0
+        self._pages = _made(connection, zones, request, self._books, self._tally)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for page in self._pages:
+            self._digest.update(page)
+            self._size += len(page)
+            yield page
+
+    def manifest(self) -> Manifest:
+        """What was written."""
+        request, tally, period = self._request, self._tally, self._request.period
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            file=self._name,
+            content="calls" if request.calls else "line items",
+            format=request.format,
+            columns=list(CALL_COLUMNS) if request.calls else [*request.by, *LINE_COLUMNS],
+            zone=period.zone,
+            first_day=format_day(day_number(period.start_us, period.zone)),
+            end_day=format_day(day_number(period.end_us, period.zone)),
+            selection={name: list(chosen) for name in DIMENSIONS if (chosen := request.selection.names(name))},
+            rows=tally.rows,
+            calls=tally.calls,
+            cost_usd=format_usd(tally.cost),
+            currency=CURRENCY,
+            unpriced={"calls": tally.unpriced_calls, **dict(sorted(tally.unpriced.items()))},
+            ledger_revision=str(revision_of(self._connection)),
+            ledger_batch=self._batch or 0,
+            bytes=self._size,
+            sha256=self._digest.hexdigest(),
+            booking=_booking(self._books, request) if request.booked else None,
+        )
+
+
 def _from_snapshot(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
     with engine.connect() as connection, sorting_on_disk(connection):
-        yield from _pages(connection, zones, request, Tally())
+        if (close := _stored_close(connection, request)) is not None:
+            yield from _stored(connection, close, request.format)
+        else:
+            yield from Pages(connection, zones, request, "")
 
 
-def _write(engine: Engine, zones: Collection[str], request: Request, name: str, path: Path) -> Manifest:
-    tally, digest, size = Tally(), hashlib.sha256(), 0
+def _write(engine: Engine, zones: Collection[str], request: Request, name: str, path: Path) -> bytes:
     with engine.connect() as connection, path.open("wb") as file:
-        batch = connection.execute(select(func.max(batches.c.id))).scalar()  # begins the snapshot that all is read from
-        with sorting_on_disk(connection):
-            for page in _pages(connection, zones, request, tally):
-                file.write(page)
-                digest.update(page)
-                size += len(page)
+        if (close := _stored_close(connection, request)) is not None:
+            file.writelines(_stored(connection, close, request.format))
+            text = stored_manifest(connection, close, request.format) or b""
+        else:
+            made = Pages(connection, zones, request, name)
+            with sorting_on_disk(connection):
+                file.writelines(made)
+            text = to_json(made.manifest())
         file.flush()
         os.fsync(file.fileno())
-    return _manifest(
-        request,
-        tally,
-        file=name,
-        ledger_revision=str(revision(engine)),
-        ledger_batch=batch or 0,
-        bytes=size,
-        sha256=digest.hexdigest(),
-    )
+    return text
 
 
-def _pages(connection: Connection, zones: Collection[str], request: Request, tally: Tally) -> Iterator[bytes]:
+def _made(
+    connection: Connection, zones: Collection[str], request: Request, books: Books, tally: Tally
+) -> Iterator[bytes]:
     chosen_format = FORMATS[request.format]
     if request.calls:
-        return chosen_format.calls(
-            connection, _streamed(connection, in_order(request.selection, request.period)), tally
-        )
+        return chosen_format.calls(connection, streamed(connection, in_order(request.selection, request.period)), tally)
+    if request.booked:
+        month = month_named(request.booked, request.period.zone)
+        return chosen_format.line_items(request.by, booked_lines(connection, zones, books, month, tally), tally)
     question = sums_by_price(request.selection, request.period, zones, request.by)
-    return chosen_format.line_items(request.by, _lines(connection, question, request.by, tally), tally)
+    return chosen_format.line_items(request.by, usage_lines(connection, question, request.by, tally), tally)
 
 
-def _lines(connection: Connection, question: Question, by: Sequence[str], tally: Tally) -> Iterator[Line]:
-    @lru_cache(maxsize=10_000)
-    def price_set_of(digest: str) -> PriceSet:
-        return PriceSet.from_plain(msgspec.json.decode(bodies_of(connection, [digest])[digest]))
-
-    for sums in sums_of(_streamed(connection, question), by):
-        tally.calls += sums.calls
-        tally.unpriced_calls += sums.calls if sums.is_unpriced else 0
-        yield from lines_of(sums, price_set_of)
+def _stored_close(connection: Connection, request: Request) -> int | None:
+    """The close that stored the file that is asked for."""
+    close = books_of(connection).close_of(request.booked) if request.booked else None
+    return close.id if close and stored_manifest(connection, close.id, request.format) else None
 
 
-def _streamed(connection: Connection, question: Question) -> Iterable[AnyRow]:
-    return connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(question)
+def _stored(connection: Connection, close: int, file_format: str) -> Iterator[bytes]:
+    return map(zlib.decompress, stored_pieces(connection, close, file_format))
 
 
-def _manifest(request: Request, tally: Tally, **of_file: Any) -> Manifest:
-    period = request.period
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        content="calls" if request.calls else "line items",
-        format=request.format,
-        columns=list(CALL_COLUMNS) if request.calls else [*request.by, *LINE_COLUMNS],
-        zone=period.zone,
-        first_day=format_day(day_number(period.start_us, period.zone)),
-        end_day=format_day(day_number(period.end_us, period.zone)),
-        selection={name: list(chosen) for name in DIMENSIONS if (chosen := request.selection.names(name))},
-        rows=tally.rows,
-        calls=tally.calls,
-        cost_usd=format_usd(tally.cost),
-        currency=CURRENCY,
-        unpriced={"calls": tally.unpriced_calls, **dict(sorted(tally.unpriced.items()))},
-        **of_file,
-    )
+def _booking(books: Books, request: Request) -> Booking:
+    close = books.close_of(request.booked)
+    if close is not None:
+        return Booking(request.booked, CLOSED, instant(close.closed_at))
+    is_before = bool(books.closed) and request.booked < books.closed[0].month
+    return Booking(request.booked, BEFORE if is_before else OPEN)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from collector.core.money import format_usd
 from collector.finance import parquet
-from collector.finance.columns import CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS, Column
+from collector.finance.columns import BY_COLUMNS, CALL_COLUMNS, LINE_COLUMNS, Column
 from collector.finance.csvtext import Rows, safe_text
 from collector.finance.lines import Line
 from collector.finance.pages import pages
@@ -28,7 +28,7 @@ class Format(msgspec.Struct, frozen=True):
 
 
 def _csv_line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
-    rows, columns = Rows(), [GROUP_COLUMNS[name] for name in by]
+    rows, columns = Rows(), [BY_COLUMNS[name] for name in by]
     names = [*by, *LINE_COLUMNS]
     yield rows.text([names]).encode()
     for some in pages(tally.counted(lines), _PAGE):

@@ -8,6 +8,7 @@ from collector.core.meters import METERS
 from collector.core.periods import format_day
 from collector.core.prices import PriceSet, line_items
 from collector.ledger.questions.ask import AnyRow
+from collector.ledger.questions.items import OLD
 
 ADJUSTMENT = "adjustment"
 
@@ -57,6 +58,37 @@ def lines_of(sums: Sums, price_set_of: Callable[[str], PriceSet]) -> Iterator[Li
         yield Line(sums.group, ADJUSTMENT, 1, rest, rest, sums.price_id)
 
 
+def changes_of(rows: Iterable[AnyRow], by: Sequence[str]) -> Iterator[tuple[Sums, Sums]]:
+    """What each row of `questions.items.changes_by_price` was and is; `by` begins with the day.
+
+    Within a group a price set that nothing is priced by any more comes first.
+    """
+    for _, same in groupby(rows, key=lambda row: _key(row, by)[0]):
+        changes = [(_added(_key(row, by), [row], OLD), _added(_key(row, by), [row])) for row in same]
+        yield from sorted(changes, key=lambda change: change[1].calls > 0)
+
+
+def correction_lines(old: Sums, new: Sums, price_set_of: Callable[[str], PriceSet]) -> Iterator[Line]:
+    """The lines that turn what is booked of a group into what it is now: each old line negated, then the new one.
+
+    A line that did not change is not repeated.
+    """
+    before = {line.unit: line for line in lines_of(old, price_set_of)}
+    now = {line.unit: line for line in lines_of(new, price_set_of)}
+    for unit in [*before, *(unit for unit in now if unit not in before)]:
+        was, is_now = before.get(unit), now.get(unit)
+        if was != is_now:
+            if was is not None:
+                yield negated(was)
+            if is_now is not None:
+                yield is_now
+
+
+def negated(line: Line) -> Line:
+    """The line that takes a line back: the same price, the quantity and the cost below 0."""
+    return line._replace(quantity=-line.quantity, cost=None if line.cost is None else -line.cost)
+
+
 def _unit_prices(sums: Sums, price_set: PriceSet) -> dict[str, int]:
     return {item.meter: item.unit_price for item in line_items(sums.meters, price_set)}
 
@@ -66,13 +98,16 @@ def _key(row: AnyRow, by: Sequence[str]) -> tuple[tuple[str, ...], str, bool]:
     return group, row.price, bool(row.unpriced)
 
 
-def _added(key: tuple[tuple[str, ...], str, bool], days: list[AnyRow]) -> Sums:
-    meters = {name: sum(getattr(row, meter.column) for row in days) for name, meter in METERS.items()}
+def _added(key: tuple[tuple[str, ...], str, bool], days: list[AnyRow], prefix: str = "") -> Sums:
+    def total(column: str) -> int:
+        return sum(getattr(row, prefix + column) for row in days)
+
+    meters = {name: total(meter.column) for name, meter in METERS.items()}
     return Sums(
         group=key[0],
         price_id=key[1],
         is_unpriced=key[2],
-        calls=sum(row.calls for row in days),
+        calls=total("calls"),
         meters={name: quantity for name, quantity in meters.items() if quantity},
-        cost=sum(row.cost for row in days),
+        cost=total("cost"),
     )

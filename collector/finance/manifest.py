@@ -6,9 +6,18 @@ from pathlib import Path
 import msgspec
 
 FORMAT_VERSION = 1
+OPEN, CLOSED, BEFORE = STATES = ("open", "closed", "before the first close")
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Booking(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of the file of a month: the month, and whether it may still change."""
+
+    month: str
+    state: str  # one of STATES
+    closed_at: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a file holds. Money is exact decimal text; instants are UTC; `rows` counts neither header nor TOTAL."""
 
     format_version: int
@@ -29,6 +38,7 @@ class Manifest(msgspec.Struct, frozen=True):
     ledger_batch: int  # the newest batch of calls that was in the ledger
     bytes: int
     sha256: str
+    booking: Booking | None = None
 
 
 def manifest_path(file: Path) -> Path:

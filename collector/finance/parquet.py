@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from collector.core.money import format_usd
-from collector.finance.columns import CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS, Column
+from collector.finance.columns import BY_COLUMNS, CALL_COLUMNS, LINE_COLUMNS, Column
 from collector.finance.lines import Line
 from collector.finance.pages import pages
 from collector.finance.records import values
@@ -29,7 +29,7 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 def line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
     """Line items grouped by `by`; a group without a name is null."""
-    columns = [*(GROUP_COLUMNS[name] for name in by), *LINE_COLUMNS.values()]
+    columns = [*(BY_COLUMNS[name] for name in by), *LINE_COLUMNS.values()]
     return _file(columns, map(_line, tally.counted(lines)), tally)
 
 

@@ -5,11 +5,13 @@ import time
 from sqlalchemy import select
 
 from collector.core.errors import CallmeterError, LockHeld
+from collector.finance.books import booked_differences
 from collector.jobs.work import Work
 from collector.ledger.book import load_book
 from collector.ledger.check import check
 from collector.ledger.engines import writing
 from collector.ledger.ingest import drain
+from collector.ledger.questions.ask import declared_zones
 from collector.ledger.rollups import declare
 from collector.ledger.schema import names
 
@@ -35,6 +37,7 @@ def run_drain(work: Work) -> int:
 def run_check(work: Work) -> int:
     """Proves the books; a difference fails the job."""
     differences = check(work.engine, work.settings.journal_dir, work.progress)
+    differences += booked_differences(work.engine, declared_zones(work.engine))
     if differences:
         raise CallmeterError(f"{len(differences)} differences, first: {differences[0]}: run `callmeter check`")
     return 0

@@ -7,7 +7,7 @@ from collector.jobs.work import DAY_S, HOUR_S, MINUTE_S, Job
 JOBS = (
     Job("zone", 0, "make the day cells of a newly set time zone", HOUR_S, books.run_declare, needed=books.has_new_zone),
     Job("drain", MINUTE_S, "store what gateways and others have journalled", 10 * MINUTE_S, books.run_drain),
-    Job("check", DAY_S, "prove that calls, sums, prices and the journal agree", HOUR_S, books.run_check),
+    Job("check", DAY_S, "prove that calls, sums, prices, closed months and the journal agree", HOUR_S, books.run_check),
 )
 
 

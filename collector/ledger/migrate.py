@@ -42,7 +42,7 @@ def migrate(url: str, now_us: int | None = None) -> None:
 def revision(engine: Engine) -> str | None:
     """The revision of a ledger; None when it has no tables yet."""
     with engine.connect() as connection:
-        return _revision_of(connection)
+        return revision_of(connection)
 
 
 def head() -> str:
@@ -87,7 +87,8 @@ def _refuse_newer(found: str | None) -> None:
         )
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision of the ledger of a connection."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -105,7 +106,7 @@ def _upgrade(engine: Engine, target: str) -> None:
     """One transaction; whoever waited for it finds nothing left to do."""
     config = _config()
     with engines.writing(engine).begin() as connection:
-        if _revision_of(connection) == target or (target == "head" and _revision_of(connection) == head()):
+        if revision_of(connection) == target or (target == "head" and revision_of(connection) == head()):
             return
         config.attributes["connection"] = connection
         config.attributes["target_metadata"] = schema.metadata

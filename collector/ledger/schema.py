@@ -174,6 +174,45 @@ usage_quarters = _cell("usage_quarters", "quarter", "model", "provider", "app", 
 usage_days = _cell("usage_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
 user_days = _cell("user_days", "zone", "day", "user", "model", "provider", "price", "reason", "outcome")
 
+# Months that were closed, once more each time that one is closed again after it was reopened.
+closes = Table(
+    "closes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("month", Text, nullable=False),  # such as 2026-10
+    Column("zone", Text, nullable=False),  # the same in every row
+    Column("first_day", Integer, nullable=False),  # days since 1970 in the zone
+    Column("end_day", Integer, nullable=False),  # not part of it
+    Column("closed_at", BigInteger, nullable=False),
+    Column("closed_by", Integer, nullable=False),  # a name of kind who
+    Column("reopened_at", BigInteger),  # NULL: it is closed
+    Column("reopened_by", Integer),
+    Column("reopened_why", Integer),  # a name of kind why
+)
+
+# What a close handed out, for ever: the file in compressed pieces, and the manifest as it was written.
+closed_files = Table(
+    "closed_files",
+    metadata,
+    Column("close", Integer, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("manifest", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+closed_pieces = Table(
+    "closed_pieces",
+    metadata,
+    Column("close", Integer, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),  # zlib
+    sqlite_with_rowid=False,
+)
+
+# What each close that holds added to what was booked before it; day is the usage day in the closing zone. Rows of close
+# 0 are what was there before the first closed month. The sum over all closes is what is booked.
+booked = _cell("booked", "close", "day", "model", "provider", "app", "key", "price", "reason")
+
 # grain: 0 five minutes, 1 hours, or the names.id of a declared zone (then bucket is a day).
 # Attempts count at their own provider and model; a call's first and last outcome at that attempt's provider.
 health = Table(

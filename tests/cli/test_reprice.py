@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from collector.cli import main
-from collector.cli import reprice as module
+from collector.cli import acts, main
 from collector.core.prices import PriceBook
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger
@@ -98,7 +97,7 @@ def test_wrong_use_is_one_line_and_exit_2(run: Callable[..., Result], words: tup
 def test_while_another_process_holds_the_lock_only_a_dry_run_runs(
     run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr(acts, "LOCK_WAIT_S", 0.0)
     with hold(tmp_path / "ingest.lock", "a test"):
         assert run(*OCTOBER).exit_code == 75
         assert run(*OCTOBER, "--dry-run").exit_code == 0

@@ -90,7 +90,7 @@ def test_check_says_that_the_books_agree(tmp_path: Path) -> None:
     journal(tmp_path)
     run(tmp_path, "collect")
     done = run(tmp_path, "check")
-    assert (done.exit_code, done.stdout) == (0, "the books agree: calls, sums, prices and the journal\n")
+    assert (done.exit_code, done.stdout) == (0, "the books agree: calls, sums, prices, closed months and the journal\n")
 
 
 def test_jobs_lists_last_and_next(tmp_path: Path) -> None:

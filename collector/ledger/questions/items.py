@@ -1,40 +1,87 @@
 """The sums that line items are made of: one per group, price set and local day."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Subquery, case, func, literal_column, or_, select, union_all
 
 from collector.core.meters import METERS
 from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Number, Source, choose, chosen
+from collector.ledger.questions.cells import Number, Source, choose, chosen, plain
 from collector.ledger.schema import names, price_sets
 
 GROUPS = ("day", *DIMENSIONS)
+SUMS = ("calls", "cost", *(meter.column for meter in METERS.values()))
+EVERYTHING = Selection()
+OLD = "old_"  # stands before the name of a sum: what it was
 
 
 def sums_by_price(selection: Selection, period: Period, zones: Collection[str], by: Sequence[str]) -> Question:
     """Sums by the groups in `by` (of GROUPS), price set and local day, in that order: a total one, whatever the engine.
 
     Columns: day (days since 1970), the names of the dimensions in `by` ("" for none), price (the set's digest, "" for
-    none), unpriced (0 or 1), calls, cost, then METERS' columns. By user outside the declared zones it reads all calls.
+    none), unpriced (0 or 1), then SUMS. By user outside the declared zones it reads all calls.
     """
-    dimensions = [name for name in by if name != "day"]
-    source = choose(selection, period, zones, dimensions, None)
-    keys = _keys(source, dimensions)
-    columns = {"calls": source.amount("calls"), "cost": source.amount("cost")}
-    columns |= {meter.column: source.meter(name) for name, meter in METERS.items()}
-    sums = [func.sum(value).label(label) for label, value in columns.items()]
-    grouped = select(*(value.label(label) for label, value in keys.items()), *sums)
-    inner = grouped.where(chosen(selection, source)).group_by(*map(literal_column, keys)).subquery("sums")
+    source = choose(selection, period, zones, [name for name in by if name != "day"], None)
+    return sums_of_source(source, by, selection)
 
+
+def sums_of_source(source: Source, by: Sequence[str], selection: Selection = EVERYTHING) -> Question:
+    """The same sums, out of a source that is chosen already."""
+    keys = _keys(source, by)
+    sums = [func.sum(value).label(label) for label, value in _sums(source).items()]
+    grouped = select(*keys, *sums).where(chosen(selection, source))
+    return _named(grouped.group_by(*_labels(keys)).subquery("sums"), by, SUMS)
+
+
+def changes_by_price(now: Source, before: Source, by: Sequence[str]) -> Question:
+    """Where the sums of two sources differ: columns and order as in `sums_by_price`, then what the sums were before,
+    each under OLD + its name. Sums that moved from one reason to have no price to another are unchanged."""
+    nothing = dict.fromkeys(SUMS, plain(0))
+    sides = [(now, _sums(now), nothing), (before, nothing, _sums(before))]
+    every = union_all(
+        *(
+            select(
+                *_keys(source, by),
+                *(value.label(label) for label, value in new.items()),
+                *(value.label(f"{OLD}{label}") for label, value in old.items()),
+            ).where(source.where)
+            for source, new, old in sides
+        )
+    ).subquery("every")
+    keys = [every.c[key.name] for key in _keys(now, by)]
+    sums = {label: func.sum(every.c[label]) for label in (*SUMS, *(f"{OLD}{label}" for label in SUMS))}
+    differ = or_(*(sums[label] != sums[f"{OLD}{label}"] for label in SUMS))
+    grouped = select(*keys, *(value.label(label) for label, value in sums.items())).group_by(*keys).having(differ)
+    return _named(grouped.subquery("sums"), by, sums)
+
+
+def _keys(source: Source, by: Sequence[str]) -> list[Number]:
+    dimensions = {f"{name}_key": source.key(name) for name in by if name != "day"}
+    keys = {"day": source.day, **dimensions, "price_key": source.key("price")}
+    keys["unpriced"] = case((source.key("reason") != 0, 1), else_=0)
+    return [value.label(label) for label, value in keys.items()]
+
+
+def _labels(keys: Iterable[Number]) -> list[Number]:
+    return [literal_column(key.name) for key in keys]
+
+
+def _sums(source: Source) -> dict[str, Number]:
+    columns = {"calls": source.amount("calls"), "cost": source.amount("cost")}
+    return columns | {meter.column: source.meter(name) for name, meter in METERS.items()}
+
+
+def _named(inner: Subquery, by: Sequence[str], sums: Iterable[str]) -> Question:
+    """Sums with the names in place of ids, in the order of the groups, price set, unpriced, day."""
     texts: dict[str, ColumnElement[str]] = {}
     joined = inner.outerjoin(price_sets, price_sets.c.id == inner.c.price_key)
-    for name in dimensions:
-        table = names.alias(f"{name}_names")
-        joined = joined.outerjoin(table, table.c.id == inner.c[f"{name}_key"])
-        texts[name] = func.coalesce(table.c.name, "")
+    for name in by:
+        if name != "day":
+            table = names.alias(f"{name}_names")
+            joined = joined.outerjoin(table, table.c.id == inner.c[f"{name}_key"])
+            texts[name] = func.coalesce(table.c.name, "")
     digest: ColumnElement[str] = func.coalesce(price_sets.c.digest, "")
     ordered = [inner.c.day if name == "day" else texts[name] for name in by]
     return (
@@ -43,17 +90,8 @@ def sums_by_price(selection: Selection, period: Period, zones: Collection[str], 
             *(text.label(name) for name, text in texts.items()),
             digest.label("price"),
             inner.c.unpriced,
-            *(inner.c[label] for label in columns),
+            *(inner.c[label] for label in sums),
         )
         .select_from(joined)
         .order_by(*ordered, digest, inner.c.unpriced, inner.c.day)
     )
-
-
-def _keys(source: Source, dimensions: Sequence[str]) -> dict[str, Number]:
-    return {
-        "day": source.day,
-        **{f"{name}_key": source.key(name) for name in dimensions},
-        "price_key": source.key("price"),
-        "unpriced": case((source.key("reason") != 0, 1), else_=0),
-    }

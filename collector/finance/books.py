@@ -1,0 +1,130 @@
+"""Proves that what is booked adds up to what was used, month by month, from the bytes that were handed out."""
+
+import csv
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from io import StringIO
+
+from sqlalchemy import Connection, Engine
+
+from collector.core.meters import METERS
+from collector.core.money import format_usd, parse_usd
+from collector.core.periods import Period, day_bounds, parse_day
+from collector.finance.manifest import from_json
+from collector.finance.months import month_at, month_named, month_of
+from collector.finance.sources import booked_lines, streamed
+from collector.finance.tally import Tally
+from collector.ledger.questions.booked import (
+    BEFORE,
+    Books,
+    Closed,
+    booked_in,
+    books_of,
+    first_day,
+    last_used_us,
+    stored_manifest,
+    stored_pieces,
+    used,
+)
+from collector.ledger.questions.cells import Source
+from collector.ledger.questions.items import sums_of_source
+
+COST = "cost"
+Amounts = dict[str, Counter[str]]  # by month of usage: picodollars under COST, and the quantity of each unit
+
+
+def booked_differences(engine: Engine, zones: Collection[str]) -> list[str]:
+    """Where closed files are not what their manifests say, and months whose bookings are not their usage.
+
+    One sentence each; none where no month was ever closed. All is read from one state of the ledger.
+    """
+    with engine.connect() as connection:
+        books = books_of(connection)
+        if books.zone is None or not books.closed:
+            return []
+        told = [problem for close in books.closed for problem in _file_problems(connection, close)]
+        return told or list(_differences(_used(connection, zones, books), _booked(connection, zones, books)))
+
+
+def _file_problems(connection: Connection, close: Closed) -> Iterator[str]:
+    text = stored_manifest(connection, close.id, "csv")
+    if text is None:
+        yield f"{close.month} is closed, and its file is not in the ledger"
+        return
+    manifest, content = from_json(text), _content(connection, close)
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        yield f"{close.month}: its stored file is not the one of its manifest ({manifest.sha256[:12]}...)"
+        return
+    cost = sum(amounts[COST] for amounts in _of_file(content).values())
+    if format_usd(cost) != manifest.cost_usd:
+        yield f"{close.month}: the lines of its file add up to {format_usd(cost)} USD, it states {manifest.cost_usd}"
+
+
+def _content(connection: Connection, close: Closed) -> bytes:
+    return b"".join(map(zlib.decompress, stored_pieces(connection, close.id, "csv")))
+
+
+def _of_file(content: bytes) -> Amounts:
+    """What a file of a month books, by month of usage."""
+    found: Amounts = {}
+    *lines, _ = csv.DictReader(StringIO(content.decode(), newline=""))
+    for line in lines:
+        amounts = found.setdefault(month_of(parse_day(line["day"])), Counter())
+        amounts[COST] += parse_usd(line["cost_usd"]) if line["cost_usd"] else 0
+        amounts[line["unit"]] += int(line["quantity"])
+    return found
+
+
+def _booked(connection: Connection, zones: Collection[str], books: Books) -> Amounts:
+    """What all months book: closed ones by their files, the time before them by what stands there, open ones now."""
+    found: Amounts = {}
+    for close in books.closed:
+        _add(found, _of_file(_content(connection, close)))
+    first, zone = books.closed[0].first_day, str(books.zone)
+    _add(found, _of_sums(connection, booked_in(min(first_day(connection, zone), first), first, BEFORE)))
+    for name in _open_months(connection, books):
+        lines = booked_lines(connection, zones, books, month_named(name, zone), Tally())
+        for line in lines:
+            amounts = found.setdefault(month_of(parse_day(line.group[0])), Counter())
+            amounts[COST] += line.cost or 0
+            amounts[line.unit] += line.quantity
+    return found
+
+
+def _open_months(connection: Connection, books: Books) -> Iterator[str]:
+    """The first open month, and those after it up to the last usage."""
+    zone, name = str(books.zone), month_of(books.open_day or 0)
+    last = max(name, month_at(last_used_us(connection), zone))
+    while name <= last:
+        yield name
+        name = month_of(month_named(name, zone).end_day)
+
+
+def _used(connection: Connection, zones: Collection[str], books: Books) -> Amounts:
+    zone = str(books.zone)
+    first, last_us = first_day(connection, zone), last_used_us(connection)
+    return _of_sums(connection, used(Period(day_bounds(first, zone)[0], last_us + 1, zone), ()))
+
+
+def _of_sums(connection: Connection, source: Source) -> Amounts:
+    found: Amounts = {}
+    for row in streamed(connection, sums_of_source(source, ("day",))):
+        amounts = found.setdefault(month_of(row.day), Counter())
+        amounts[COST] += row.cost
+        amounts.update({meter.column: getattr(row, meter.column) for meter in METERS.values()})
+    return found
+
+
+def _add(found: Amounts, more: Amounts) -> None:
+    for month, amounts in more.items():
+        found.setdefault(month, Counter()).update(amounts)
+
+
+def _differences(used_amounts: Amounts, booked_amounts: Amounts) -> Iterable[str]:
+    for month in sorted(used_amounts.keys() | booked_amounts.keys()):
+        was_used, is_booked = used_amounts.get(month, Counter()), booked_amounts.get(month, Counter())
+        for name in (COST, *(meter.column for meter in METERS.values())):
+            if was_used[name] != is_booked[name]:
+                yield f"{month}: {name} used {was_used[name]}, booked {is_booked[name]} by all months together"
