@@ -25,6 +25,7 @@ bucket_for = uptime.bucket_for
 Builder = Callable[[Selection, Period, frozenset[str], Limits], Select[Any]]
 QUESTIONS: dict[str, Builder] = {
     "tokens": usage.tokens_per_day,
+    "images": usage.images_per_day,
     "spend": spend.spend_per_day,
     "unpriced": spend.unpriced_per_day,
     "outcomes": usage.outcomes_per_day,

@@ -108,6 +108,15 @@ def previous(period: Period) -> Period:
     return Period(_day_start(2 * first - end, period.zone), period.start_us, period.zone)
 
 
+def earlier(period: Period, count: int) -> Period:
+    """The same period `count` days earlier: local days, when it is made of days."""
+    if not is_whole_days(period):
+        shift = count * DAY_S * SECOND_US
+        return Period(period.start_us - shift, period.end_us - shift, period.zone)
+    first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
+    return Period(_day_start(first - count, period.zone), _day_start(end - count, period.zone), period.zone)
+
+
 @lru_cache(maxsize=256)
 def offsets(period: Period) -> tuple[tuple[int, int], ...]:
     """The zone's offsets within a period: (first second since 1970, at a quarter-hour; seconds east), in order."""

@@ -48,10 +48,10 @@ def renew_past(settings: Settings, now_us: int) -> Iterator[int]:
         engine.dispose()
 
 
-def past_calls(now_us: int) -> Iterator[Call]:
-    """The invented calls of the last 90 days, today's until now, in order of time."""
+def past_calls(now_us: int, count: int = CALLS) -> Iterator[Call]:
+    """The invented calls of the last 90 days, `count` of them if today were over, in order of time until now."""
     start_us = now_us // DAY_US * DAY_US - (DAYS - 1) * DAY_US
-    load = Load(calls=CALLS, start_us=start_us, days=DAYS, apps=len(APPS), routes=tuple(_route(m) for m in MODELS))
+    load = Load(calls=count, start_us=start_us, days=DAYS, apps=len(APPS), routes=tuple(_route(m) for m in MODELS))
     for call in reference_calls(load):
         if call.started_at >= now_us:
             return

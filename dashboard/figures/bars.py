@@ -24,15 +24,15 @@ def stacked(
     axis: Axis,
     names: Sequence[str],
     colors: Mapping[str, str] | None = None,
-    extra: int = 0,
+    extra: Sequence[str] = (),
     **look: Any,
 ) -> go.Figure:
     """Bars of a long frame (label, series, value, text), stacked in the order of `names`.
 
     The bucket that is still running is drawn lighter. `colors` by name replace the palette's; `look` goes to `figure`,
-    and `extra` is how many more series will be added.
+    and `extra` are the names of more series that will be added.
     """
-    fig = figure(axis, len(names) + extra, **look)
+    fig = figure(axis, (*names, *extra), **look)
     for n, name in enumerate(names):
         rows = frame[frame["series"] == name]
         fig.add_bar(
@@ -61,6 +61,18 @@ def trouble(frame: pd.DataFrame, axis: Axis, names: Sequence[str]) -> go.Figure:
     fig = stacked(frame, axis, names, OUTCOME_COLORS, plot_px=150)
     fig.update_layout(showlegend=True)
     return fig
+
+
+def add_expected(fig: go.Figure, frame: pd.DataFrame, name: str) -> None:
+    """Bars in outline on top of the others: what is expected and has not happened."""
+    fig.add_bar(
+        name=for_plotly(name),
+        x=list(frame["label"]),
+        y=list(frame["value"]),
+        customdata=list(frame["text"]),
+        hovertemplate="%{customdata}",
+        marker={"color": COLOR["faint"], "line": {"width": 1, "color": COLOR["rest"]}},
+    )
 
 
 def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name: str) -> None:

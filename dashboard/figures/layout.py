@@ -1,5 +1,6 @@
 """What all figures have in common: size, axes, legend and hover."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,14 +12,17 @@ from dashboard.theme import COLOR
 CONFIG: dict[str, Any] = {"displayModeBar": False, "displaylogo": False, "typesetMath": False, "scrollZoom": False}
 PLOT_PX = 215
 _TOP_PX, _TICKS_PX, _LEGEND_ROW_PX = 8, 34, 20
+_IN_HALF = 18  # characters of a legend's text that fit in half of a phone's width
 
 
-def figure(axis: Axis, series: int, plot_px: int = PLOT_PX, prefix: str = "") -> go.Figure:
-    """An empty figure over the time axis, with room for the legend of `series` series in two columns.
+def figure(axis: Axis, names: Sequence[str], plot_px: int = PLOT_PX, prefix: str = "") -> go.Figure:
+    """An empty figure over the time axis, with room for the legend of `names`: in two columns, or one for long ones.
 
     `prefix` stands before the numbers of the other axis.
     """
-    below = _TICKS_PX + _LEGEND_ROW_PX * (-(-series // 2) if series > 1 else 0)
+    columns = 1 if any(len(name) > _IN_HALF for name in names) else 2
+    series = len(names)
+    below = _TICKS_PX + _LEGEND_ROW_PX * (-(-series // columns) if series > 1 else 0)
     fig = go.Figure()
     fig.update_layout(
         height=_TOP_PX + plot_px + below,
@@ -34,7 +38,7 @@ def figure(axis: Axis, series: int, plot_px: int = PLOT_PX, prefix: str = "") ->
             "yanchor": "top",
             "x": 0,
             "entrywidthmode": "fraction",
-            "entrywidth": 0.49,
+            "entrywidth": 0.98 / columns,
             "traceorder": "normal",
             "itemclick": False,
             "itemdoubleclick": False,

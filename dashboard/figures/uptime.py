@@ -75,7 +75,7 @@ _LINES = ((WITH, COLOR["third"], "solid"), (WITHOUT, COLOR["fourth"], "dot"))
 
 def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
     """Uptime with and without routing in percent; a bucket without enough calls is a gap."""
-    fig = figure(axis, len(_LINES), plot_px=180)
+    fig = figure(axis, (WITH, WITHOUT), plot_px=180)
     for name, color, dash in _LINES:
         rows = frame[frame["series"] == name]
         fig.add_scatter(

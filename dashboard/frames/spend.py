@@ -1,6 +1,6 @@
 """Spend per day, from rows of `spend_per_day`. Amounts are exact; floats are for drawing only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from dashboard.frames.usage import names_of, who, who_columns
 
 SPEND = "Spend"
 USD = "Spend, USD"
+EXPECTED = "Expected"
 
 
 def spend(rows: Sequence[Any], axis: Axis, dimension: str, series: Sequence[str]) -> pd.DataFrame:
@@ -35,6 +36,12 @@ def says(rows: Sequence[Any]) -> str:
         return f"No spend: {missing}"
     exact = f"Exactly {texts.usd(sum(row.cost_picousd for row in rows))}"
     return f"{exact}, plus {missing}" if unpriced else exact
+
+
+def expected(to_come: Mapping[int, int], axis: Axis) -> pd.DataFrame:
+    """The long frame of what the days to come are expected to cost, in dollars."""
+    amounts = {(day, EXPECTED): cost for day, cost in to_come.items() if day in axis.keys}
+    return long_frame(amounts, axis, (EXPECTED,), lambda cost: f"{texts.short_usd(cost)} expected", PICODOLLARS)
 
 
 def unpriced_notes(rows: Sequence[Any], axis: Axis) -> tuple[list[str], list[str]]:

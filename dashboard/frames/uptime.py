@@ -128,6 +128,21 @@ def routed_whole(by_bucket: Mapping[int, Routed]) -> Routed:
     return Routed(*(Uptime(sum(u.ok for u in side), sum(u.fault for u in side)) for side in (last, first)))
 
 
+def sparkline(by_bucket: Mapping[int, Routed], side: str) -> list[float]:
+    """The percent of the buckets that enough calls say it of, oldest first, for the small line of a card."""
+    found = (_percent(getattr(one, side)) for _, one in sorted(by_bucket.items()))
+    return [percent for percent in found if percent is not None]
+
+
+def points(now: Uptime, before: Uptime) -> str | None:
+    """The change between two headline figures in percentage points, "+0.12 pp"; None where one of them has no data."""
+    if min(now.attempts, before.attempts) < MIN_IN_HEADLINE:
+        return None
+    hundredths = now.ok * 10_000 // now.attempts - before.ok * 10_000 // before.attempts
+    sign = "-" if hundredths < 0 else "+"
+    return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d} pp" if hundredths else "0 pp"
+
+
 def router_says(by_bucket: Mapping[int, Routed]) -> str:
     """The sentence above the lines: how many calls fallback saved."""
     sums = routed_whole(by_bucket)

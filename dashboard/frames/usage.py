@@ -10,6 +10,7 @@ from dashboard.frames.axis import Axis
 from dashboard.frames.series import fold, gather, kept, long_frame
 
 INPUT, OUTPUT = "Input", "Output"
+IMAGES_IN, IMAGES_OUT = "Input images", "Output images"
 
 
 class Totals(NamedTuple):
@@ -65,6 +66,35 @@ def tokens(rows: Sequence[Any], axis: Axis, dimension: str, series: Sequence[str
     else:
         amounts = gather((row.day, side, amount) for row in rows for side, amount in _sides(row))
     return long_frame(amounts, axis, series or (INPUT, OUTPUT), lambda number: texts.count(number, "token"))
+
+
+def images(rows: Sequence[Any], axis: Axis, dimension: str, series: Sequence[str]) -> pd.DataFrame:
+    """The long frame of images per bucket, from rows of `images_per_day`; series as in `tokens`."""
+    if dimension:
+        names = names_of(rows, dimension)
+        amounts = fold(gather((row.day, names[row.group], row.images_in + row.images_out) for row in rows), series)
+    else:
+        both = ((IMAGES_IN, "images_in"), (IMAGES_OUT, "images_out"))
+        amounts = gather((row.day, side, getattr(row, column)) for row in rows for side, column in both)
+    found = {place: number for place, number in amounts.items() if number}
+    return long_frame(found, axis, series or (IMAGES_IN, IMAGES_OUT), lambda number: texts.count(number, "image"))
+
+
+def images_say(rows: Sequence[Any]) -> str:
+    """The sentence above the chart of images."""
+    given, made = sum(row.images_in for row in rows), sum(row.images_out for row in rows)
+    return f"{texts.count(given, 'input image')} and {texts.count(made, 'output image')}"
+
+
+def image_table(rows: Sequence[Any], axis: Axis, dimension: str) -> pd.DataFrame:
+    """The table behind the images chart: newest first, lines with images only."""
+    names = names_of(rows, dimension) if dimension else {}
+    lines = [
+        [*who(row, axis, names), row.images_in, row.images_out]
+        for row in sorted(rows, key=lambda row: -row.day)
+        if row.images_in or row.images_out
+    ]
+    return pd.DataFrame(lines, columns=[*who_columns(dimension), IMAGES_IN, IMAGES_OUT])
 
 
 def _sides(row: Any) -> tuple[tuple[str, int], tuple[str, int]]:

@@ -1,14 +1,15 @@
 """The cards on top of Overview."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import streamlit as st
 
-from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_days, previous
+from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_days
 from collector.core.uptime import Uptime
 from collector.ledger.questions.waiting import Waiting
 from dashboard import texts
 from dashboard.frames import uptime
+from dashboard.frames.uptime import Routed
 from dashboard.frames.usage import Totals
 from dashboard.views import parts
 
@@ -23,9 +24,10 @@ class Card(NamedTuple):
     label: str
     value: str
     exact: str
-    line: list[int] | None = None
+    line: list[int] | list[float] | None = None
     change: str | None = None
     is_change: bool = True
+    line_type: Literal["bar", "line"] = "bar"
 
 
 def show(cards: list[Card], since: str) -> None:
@@ -45,17 +47,19 @@ def _look(card: Card, since: str) -> dict[str, Any]:
         "delta_arrow": "auto" if card.is_change else "off",
         "delta_description": since if card.change and card.is_change else None,
         "chart_data": card.line if has_line else None,
-        "chart_type": "bar",
+        "chart_type": card.line_type,
     }
 
 
-def since(period: Period, now_us: int) -> str:
-    """What a change is against, "" while too little of the period has passed to compare it."""
-    if now_us - period.start_us < ELAPSED_SHARE * (period.end_us - period.start_us):
+def since(period: Period, before: Period | None, now_us: int) -> str:
+    """What a change is against, "" without a comparison and while too little of the period has passed for one."""
+    if before is None or now_us - period.start_us < ELAPSED_SHARE * (period.end_us - period.start_us):
         return ""
+    if before.end_us < period.start_us:
+        return "52 weeks ago"
     if is_whole_days(period):
-        return f"vs prior {len(days(previous(period)))}d"
-    return f"vs prior {(period.end_us - period.start_us) // (HOUR_S * SECOND_US)}h"
+        return f"prior {len(days(before))}d"
+    return f"prior {(period.end_us - period.start_us) // (HOUR_S * SECOND_US)}h"
 
 
 def money_cards(
@@ -84,16 +88,15 @@ def money_cards(
     ]
 
 
-def unpriced_card(sums: Totals) -> Card:
+def unpriced_card(sums: Totals, before: Totals | None, line: list[int]) -> Card:
     """What has no price: its own total, in tokens, never part of spend."""
     words = texts.count(sums.unpriced_calls, "call")
-    return Card(
-        "Unpriced tokens",
-        texts.short_count(sums.unpriced_tokens),
-        f"{texts.count(sums.unpriced_tokens, 'token')} in {words} without a price; not part of spend",
-        change=words if sums.unpriced_calls else None,
-        is_change=False,
-    )
+    exact = f"{texts.count(sums.unpriced_tokens, 'token')} in {words} without a price; not part of spend"
+    change = _change(sums.unpriced_tokens, before and before.unpriced_tokens)
+    value = texts.short_count(sums.unpriced_tokens)
+    if change is None and sums.unpriced_calls:
+        return Card("Unpriced tokens", value, exact, line, words, is_change=False)
+    return Card("Unpriced tokens", value, exact, line, change)
 
 
 def waiting_card(its: Waiting) -> Card:
@@ -106,19 +109,22 @@ def waiting_card(its: Waiting) -> Card:
     return Card("Waiting calls", f"{its.waiting:,}{more}", exact, change=running, is_change=False)
 
 
-def uptime_card(last: Uptime, first: Uptime) -> Card:
-    """The router's uptime with and without routing."""
-    exact = f"With routing {_base(last)}. Had the first provider been the only one, {_base(first)}."
-    value = uptime.headline(last)
-    if value == texts.NO_DATA:
-        note = f"{last.ok} of {last.attempts} ok" if last.attempts else None
-    else:
-        note = f"{uptime.headline(first)} without routing"
-    return Card("Uptime", value, exact, change=note, is_change=False)
+def uptime_cards(now: Routed, before: Routed | None, lines: tuple[list[float], list[float]]) -> list[Card]:
+    """The router's uptime with routing, and what it would have been with the first attempts alone."""
+    said = (
+        ("Uptime, routed", "Calls as they ended"),
+        ("Uptime, first try", "Had the first provider been the only one"),
+    )
+    both = zip(said, now, before or (None, None), lines, strict=True)
+    return [_uptime_card(label, meaning, one, old, line) for (label, meaning), one, old, line in both]
 
 
-def _base(it: Uptime) -> str:
-    return f"{it.ok:,} of {texts.count(it.attempts, 'call')} ok"
+def _uptime_card(label: str, meaning: str, now: Uptime, before: Uptime | None, line: list[float]) -> Card:
+    value = uptime.headline(now)
+    exact = f"{meaning}: {now.ok:,} of {texts.count(now.attempts, 'call')} ok; rate-limited ones failed"
+    if value == texts.NO_DATA and now.attempts:
+        return Card(label, value, exact, change=f"{now.ok} of {now.attempts} ok", is_change=False)
+    return Card(label, value, exact, line, uptime.points(now, before) if before else None, line_type="line")
 
 
 def _change(now: int, before: int | None) -> str | None:

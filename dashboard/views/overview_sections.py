@@ -1,26 +1,29 @@
 """The sections of Overview, top down."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import streamlit as st
 
-from collector.core.periods import Period, previous
+from collector.core.periods import DAY_S, SECOND_US, Period, day_number, days_period, parse_period
 from collector.core.selection import DIMENSIONS, Selection
 from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.figures import uptime as uptime_figures
 from dashboard.frames import axis as axes
-from dashboard.frames import outcomes, spend, uptime, usage
+from dashboard.frames import forecast, models, outcomes, spend, uptime, usage
+from dashboard.frames.forecast import Forecast
 from dashboard.views import cards, parts, scope
 
 SUMS = ("tokens", "spend", "unpriced")
-QUESTIONS = (*SUMS, "providers", "router", "outcomes")
+QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
 SPLIT_KEY = "split"
+UNPRICED_MARK = "Not all priced"
+Section = Callable[[], None]
 
 
 def show(its: scope.Scope, now_us: int) -> None:
@@ -37,28 +40,32 @@ def show(its: scope.Scope, now_us: int) -> None:
         _no_calls(selection)
         return
     axis = axes.day_axis(period, now_us, answer["tokens"].rows[-1].day)
-    since = cards.since(period, now_us)
-    shown = _cards(answer, _before(selection, period, its) if since else None, axis)
+    before = its.before()
+    since = cards.since(period, before, now_us)
+    shown = _cards(answer, _earlier(selection, before, its) if since else None, axis)
     cards.show([*shown, cards.waiting_card(cached.not_booked(its.settings))], since)
     _toolbar(selection)
-    left, right = st.columns(2, gap="medium")
-    series = usage.series_of(answer["tokens"].rows, selection.group)
-    with left, st.container(border=True, height="stretch"):
-        _tokens(answer["tokens"].rows, axis, selection.group, series)
-    with right, st.container(border=True, height="stretch"):
-        _spend(answer["spend"].rows, axis, selection.group, series)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        with st.container(border=True):
-            _providers(answer["providers"], period, now_us)
-        with st.container(border=True):
-            _trouble(answer["outcomes"].rows, axis)
-    with right:
-        with st.container(border=True):
-            _router(answer["router"], period, now_us)
-        if answer["unpriced"].rows:
-            with st.container(border=True):
-                _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml")
+    parts.pairs(_sections(answer, selection, axis, its, now_us))
+
+
+def _sections(
+    answer: Mapping[str, Answer], selection: Selection, axis: axes.Axis, its: scope.Scope, now_us: int
+) -> list[Section]:
+    group, period = selection.group, its.period()
+    series = usage.series_of(answer["tokens"].rows, group)
+    sections: list[Section] = [
+        lambda: _tokens(answer["tokens"].rows, axis, group, series),
+        lambda: _spend(answer["spend"].rows, period, group, series, _forecast(selection, its, now_us), now_us),
+        lambda: _providers(answer["providers"], period, now_us),
+        lambda: _router(answer["router"], period, now_us),
+        lambda: _trouble(answer["outcomes"].rows, axis),
+        lambda: _models(selection, its),
+    ]
+    if any(row.images_in or row.images_out for row in answer["images"].rows):
+        sections.append(lambda: _images(answer["images"].rows, axis, group, series))
+    if answer["unpriced"].rows:
+        sections.append(lambda: _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml"))
+    return sections
 
 
 def _group() -> str:
@@ -77,26 +84,35 @@ def _no_calls(selection: Selection) -> None:
         )
 
 
-def _before(selection: Selection, period: Period, its: scope.Scope) -> usage.Totals | None:
-    answer = cached.answers(SUMS, selection, previous(period), its.settings)
-    return _totals(answer) if answer["tokens"].rows else None
+def _earlier(selection: Selection, before: Period | None, its: scope.Scope) -> Mapping[str, Answer] | None:
+    if before is None:
+        return None
+    answer = cached.answers((*SUMS, "router"), msgspec.structs.replace(selection, group=""), before, its.settings)
+    return answer if answer["tokens"].rows else None
 
 
 def _totals(answer: Mapping[str, Answer]) -> usage.Totals:
     return usage.totals(*(answer[name].rows for name in SUMS))
 
 
-def _cards(answer: Mapping[str, Answer], before: usage.Totals | None, axis: axes.Axis) -> list[cards.Card]:
-    sums = _totals(answer)
+def _routed(answer: Mapping[str, Answer]) -> uptime.Routed:
+    return uptime.routed_whole(uptime.routed(answer["router"].rows))
+
+
+def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, axis: axes.Axis) -> list[cards.Card]:
+    sums, old = _totals(answer), _totals(before) if before else None
     lines = [
         usage.per_bucket(answer["spend"].rows, ["cost_picousd"], axis),
         usage.per_bucket(answer["tokens"].rows, ["tokens_in", "tokens_out"], axis),
         usage.per_bucket(answer["tokens"].rows, ["calls"], axis),
     ]
-    shown = cards.money_cards(sums, before, *lines)
+    shown = cards.money_cards(sums, old, *lines)
     if not answer["router"].refusal:
-        shown.append(cards.uptime_card(*uptime.routed_whole(uptime.routed(answer["router"].rows))))
-    return [*shown, cards.unpriced_card(sums)]
+        by_bucket = uptime.routed(answer["router"].rows)
+        both = uptime.sparkline(by_bucket, "last"), uptime.sparkline(by_bucket, "first")
+        shown += cards.uptime_cards(_routed(answer), _routed(before) if before else None, both)
+    missing = usage.per_bucket(answer["unpriced"].rows, ["tokens_in", "tokens_out"], axis)
+    return [*shown, cards.unpriced_card(sums, old, missing)]
 
 
 def _toolbar(selection: Selection) -> None:
@@ -128,13 +144,52 @@ def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> 
     parts.chart("Tokens per day", usage.says(rows), figure, usage.token_table(rows, axis, group), "tokens")
 
 
-def _spend(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:
+def _images(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:
+    names = series or (usage.IMAGES_IN, usage.IMAGES_OUT)
+    figure = bars.stacked(usage.images(rows, axis, group, series), axis, names)
+    parts.chart("Images per day", usage.images_say(rows), figure, usage.image_table(rows, axis, group), "images")
+
+
+def _forecast(selection: Selection, its: scope.Scope, now_us: int) -> tuple[Forecast, int] | None:
+    """The forecast for the running month in the page's zone, and the day after its last; None with too little past."""
+    zone = its.selection.zone
+    month, today = parse_period("month", zone, now_us), day_number(now_us, zone)
+    first, end = day_number(month.start_us, zone), day_number(month.end_us, zone)
+    known = days_period(min(first, today - 7 * forecast.WEEKS), today + 1, zone)
+    rows = cached.answers(("spend",), msgspec.structs.replace(selection, group=""), known, its.settings)["spend"].rows
+    found = forecast.month_end({row.day: row.cost_picousd for row in rows}, today, first, end)
+    return (found, end) if found and found.total else None
+
+
+def _spend(
+    rows: list[Any],
+    period: Period,
+    group: str,
+    series: list[str],
+    expected: tuple[Forecast, int] | None,
+    now_us: int,
+) -> None:
+    is_month = expected is not None and period.end_us > now_us + DAY_S * SECOND_US  # it has days to come
+    last = max(rows[-1].day if rows else 0, expected[1] - 1 if expected and is_month else 0)
+    axis = axes.day_axis(period, now_us, last)
     frame = spend.spend(rows, axis, group, series)
     labels, notes = spend.unpriced_notes(rows, axis)
-    figure = bars.stacked(frame, axis, series or (spend.SPEND,), extra=1 if labels else 0, prefix="$")
+    extra = [*([spend.EXPECTED] if is_month else []), *([UNPRICED_MARK] if labels else [])]
+    figure = bars.stacked(frame, axis, series or (spend.SPEND,), extra=extra, prefix="$")
+    if expected and is_month:
+        bars.add_expected(figure, spend.expected(expected[0].to_come, axis), spend.EXPECTED)
     if labels:
-        bars.add_marks(figure, labels, notes, "Calls without a price")
-    parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend")
+        bars.add_marks(figure, labels, notes, UNPRICED_MARK)
+    note = forecast.says(*expected) if expected else ""
+    parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend", note)
+
+
+def _models(selection: Selection, its: scope.Scope) -> None:
+    by_model = msgspec.structs.replace(selection, group="model")
+    answer = cached.answers(("tokens", "spend"), by_model, its.period(), its.settings)
+    table = models.model_table(answer["tokens"].rows, answer["spend"].rows, zone=selection.zone)
+    parts.heading("Models", f"{texts.count(len(table), 'model')}, most tokens first")
+    parts.rows(table, "models", "Models by tokens", links=[models.LINK])
 
 
 def _unpriced(rows: list[Any], prices: Path) -> None:
@@ -173,7 +228,4 @@ def _router(answer: Answer, period: Period, now_us: int) -> None:
     if answer.refusal or not answer.rows:
         parts.absent(title, answer.refusal or "No calls with an attempt in this period.")
         return
-    axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
-    by_bucket = uptime.routed(answer.rows)
-    figure = uptime_figures.router(uptime.router(by_bucket, axis), axis)
-    parts.chart(title, uptime.router_says(by_bucket), figure, uptime.router_table(by_bucket, axis), "router")
+    parts.router(title, answer.rows, axes.uptime_axis(period, cached.bucket_for(period), now_us), "router")

@@ -1,6 +1,6 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -8,7 +8,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import texts
+from dashboard.figures import uptime as uptime_figures
 from dashboard.figures.layout import CONFIG
+from dashboard.frames import uptime
+from dashboard.frames.axis import Axis
 
 RIGHT = frozenset({"Input tokens", "Output tokens", "Latency", "First token", "Attempts", "Quantity", "Began"})
 MOST_ROWS = 5_000  # that a browser is sent
@@ -16,12 +19,30 @@ Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
-def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str) -> None:
-    """A figure under its title and the one sentence that it says, with the table of its exact numbers behind it."""
-    heading(title, says)
+def pairs(sections: Sequence[Callable[[], None]]) -> None:
+    """Sections in frames, two in a row and equally high; below each other on a phone."""
+    for first in range(0, len(sections), 2):
+        for place, section in zip(st.columns(2, gap="medium"), sections[first : first + 2], strict=False):
+            with place, st.container(border=True, height="stretch"):
+                section()
+
+
+def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str, note: str = "") -> None:
+    """A figure under its title and the one sentence that it says, with the table of its exact numbers behind it.
+
+    `note` is a further sentence.
+    """
+    heading(title, says, note)
     st.plotly_chart(figure, key=f"chart_{key}", config=CONFIG, alt=f"{title}. {says} The table below has all numbers.")
     with st.expander("Table", key=f"table_{key}"):
         rows(table, key, f"{title}: all numbers")
+
+
+def router(title: str, router_rows: Sequence[Any], axis: Axis, key: str) -> None:
+    """The two lines of uptime, with and without routing, from rows of `router_uptime`."""
+    by_bucket = uptime.routed(router_rows)
+    figure = uptime_figures.router(uptime.router(by_bucket, axis), axis)
+    chart(title, uptime.router_says(by_bucket), figure, uptime.router_table(by_bucket, axis), key)
 
 
 def rows(table: pd.DataFrame, key: str, alt: str, links: Sequence[str] = (), height: Height = "auto") -> None:
@@ -45,11 +66,12 @@ def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
     return table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)]), columns
 
 
-def heading(title: str, says: str) -> None:
-    """A section's title and, below it, what it says. Both are our own words, with no text from outside."""
+def heading(title: str, *says: str) -> None:
+    """A section's title and, below it, what it says. All are our own words, with no text from outside."""
     with st.container(gap=None):
         st.subheader(title, anchor=False)
-        st.caption(words(says))
+        for sentence in filter(None, says):
+            st.caption(words(sentence))
 
 
 def absent(title: str, sentence: str) -> None:

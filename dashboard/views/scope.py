@@ -6,12 +6,14 @@ import msgspec
 import streamlit as st
 
 from collector.core.errors import UsageError
-from collector.core.periods import Period
+from collector.core.periods import Period, earlier, previous
 from collector.core.selection import DIMENSIONS, Selection, from_query, period_of
 from collector.settings import Settings
 from dashboard import cached, texts
 
 PERIODS = ("24h", "7d", "30d", "90d", "month")
+PREVIOUS, YEAR, NOTHING = "previous period", "52 weeks earlier", "nothing"
+YEAR_DAYS = 52 * 7  # weekday against weekday
 KEY = "scope"
 
 
@@ -20,10 +22,16 @@ class Scope(msgspec.Struct, frozen=True):
 
     settings: Settings
     selection: Selection
+    compare: str = PREVIOUS  # or YEAR or NOTHING
 
     def period(self) -> Period:
         """The period as of now."""
         return period_of(self.selection, cached.now_us(), self.settings.limits.max_query_days)
+
+    def before(self) -> Period | None:
+        """The period that this one is compared with."""
+        its = self.period()
+        return {PREVIOUS: previous(its), YEAR: earlier(its, YEAR_DAYS)}.get(self.compare)
 
 
 def current() -> Scope:
@@ -46,8 +54,7 @@ def controls(settings: Settings, title: str, has_range: bool = True) -> Scope | 
         st.text(str(error))
         st.page_link("views/overview.py", label="Start over")
         return None
-    selection = _row(stated, settings, title, has_range)
-    scope = Scope(settings, selection)
+    scope = _row(stated, settings, title, has_range)
     st.session_state[KEY] = scope
     return scope
 
@@ -56,17 +63,18 @@ def query() -> list[tuple[str, str]]:
     return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
 
 
-def _row(stated: Selection, settings: Settings, title: str, has_range: bool) -> Selection:
+def _row(stated: Selection, settings: Settings, title: str, has_range: bool) -> Scope:
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
         st.title(title, anchor=False, width="content")
         st.space("stretch")
         if not has_range:
-            return msgspec.structs.replace(stated, zone=_zone(stated.zone, settings.zone))
+            return Scope(settings, msgspec.structs.replace(stated, zone=_zone(stated.zone, settings.zone)))
         period = _period(stated.period)
         zone = _zone(stated.zone, settings.zone)
         with st.popover(_filters_label(stated), key="filters"):
             chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
-    return msgspec.structs.replace(stated, period=period, zone=zone, **chosen)
+            compare = _compare()
+    return Scope(settings, msgspec.structs.replace(stated, period=period, zone=zone, **chosen), compare)
 
 
 def _period(stated: str) -> str:
@@ -83,6 +91,11 @@ def _zone(stated: str, default: str) -> str:
     chosen: str = st.selectbox(
         "Time zone", options, key="zone", bind="query-params", label_visibility="collapsed", width=190
     )
+    return chosen
+
+
+def _compare() -> str:
+    chosen: str = st.selectbox("Compare with", [PREVIOUS, YEAR, NOTHING], key="compare", bind="query-params")
     return chosen
 
 

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from collector.core.errors import UsageError
 from collector.core.periods import (
+    SECOND_US,
     Period,
     check_zone,
     day_bounds,
     day_number,
     days,
     days_period,
+    earlier,
     format_day,
     is_whole_days,
     offset_s,
@@ -126,3 +128,10 @@ def test_the_previous_period_ends_where_this_one_starts_and_has_as_many_days(ins
 def test_the_hours_before_have_the_same_length():
     period = parse_period("24h", "Asia/Kathmandu", NOW)
     assert previous(period) == Period(period.start_us - 24 * HOUR_US, period.start_us, "Asia/Kathmandu")
+
+
+def test_earlier_keeps_local_days_over_a_change_of_the_clocks_and_hours_otherwise() -> None:
+    night = parse_period("2026-10-25..2026-10-27", "Europe/Berlin", 0)
+    assert earlier(night, 7) == parse_period("2026-10-18..2026-10-20", "Europe/Berlin", 0)
+    hours = Period(SECOND_US, 3 * SECOND_US, "UTC")
+    assert earlier(hours, 1) == Period(SECOND_US - 86_400 * SECOND_US, 3 * SECOND_US - 86_400 * SECOND_US, "UTC")

@@ -21,7 +21,7 @@ from collector.finance.export import Request, export
 from collector.ledger.engines import open_ledger
 from dashboard import texts
 from tests.dashboard.browser import Tab, chromium
-from tests.dashboard.conftest import HOSTILE
+from tests.dashboard.ledgers import HOSTILE
 from tests.processes import running
 from tests.stored import ZONES, store
 

@@ -14,7 +14,7 @@ from collector.ledger.questions import ask, prices
 from collector.ledger.questions import calls as questions
 from dashboard import cached, texts
 from dashboard.frames import calls as frames
-from tests.dashboard.conftest import HOSTILE, NOW
+from tests.dashboard.ledgers import HOSTILE, NOW
 from tests.stored import store
 from tests.tables import calls
 

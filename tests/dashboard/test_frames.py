@@ -6,8 +6,9 @@ from typing import NamedTuple
 import pytest
 
 from collector.core.periods import Period, parse_day, parse_period
+from collector.core.uptime import Uptime
 from dashboard.frames import axis as axes
-from dashboard.frames import outcomes, series, spend, uptime, usage
+from dashboard.frames import forecast, models, outcomes, series, spend, uptime, usage
 from dashboard.frames.axis import Axis
 from tests.tables import instant
 
@@ -33,6 +34,12 @@ class Spent(NamedTuple):
     unpriced_calls: int = 0
     group: str = ""
     label: str = ""
+
+
+class Pictures(NamedTuple):
+    day: int
+    images_in: int
+    images_out: int
 
 
 class Tried(NamedTuple):
@@ -188,3 +195,48 @@ def test_trouble_is_neither_ok_nor_what_nobody_stated(three_days: Axis) -> None:
     assert list(outcomes.trouble(rows, three_days)["text"]) == ["1 call", "2 calls"]
     table = outcomes.outcome_table(rows, three_days)
     assert table.to_dict("split")["data"] == [["Fri 2 Oct 2026", 0, 1, 0, 0], ["Thu 1 Oct 2026", 5, 0, 2, 1]]
+
+
+def test_the_month_s_end_is_so_far_and_each_day_to_come_at_the_mean_of_its_weekday() -> None:
+    today = DAY + 14
+    weekly = [700, 10, 20, 30, 40, 50, 60]
+    past = {today - n: weekly[-n % 7] for n in range(1, 15)}
+    found = forecast.month_end(past | {today: 100}, today, DAY, DAY + 17)
+    assert found is not None
+    assert found.to_come == {today: 600, today + 1: 10, today + 2: 20}
+    assert found.so_far == sum(past.values()) + 100
+    assert found.total == found.so_far + 630
+    assert "each day to come as the mean of its weekday" in forecast.says(found, DAY + 17)
+
+
+def test_a_day_without_calls_counts_as_nothing_in_a_mean_and_a_dearer_today_adds_nothing() -> None:
+    found = forecast.month_end({DAY: 900, DAY + 14: 900}, DAY + 14, DAY + 14, DAY + 16)
+    assert found == forecast.Forecast(900, {DAY + 14: 0, DAY + 15: 0})
+
+
+def test_there_is_no_forecast_before_every_weekday_was_seen() -> None:
+    assert forecast.month_end({DAY: 5}, DAY + 6, DAY, DAY + 30) is None
+    assert forecast.month_end({}, DAY, DAY, DAY + 30) is None
+    assert forecast.month_end({DAY: 7}, DAY + 7, DAY, DAY + 8) == forecast.Forecast(7, {DAY + 7: 7})
+
+
+def test_images_are_drawn_where_there_were_any(three_days: Axis) -> None:
+    rows = [Pictures(DAY, 3, 1), Pictures(DAY + 1, 0, 0)]
+    frame = usage.images(rows, three_days, "", [])
+    assert list(zip(frame["series"], frame["value"], strict=True)) == [("Input images", 3), ("Output images", 1)]
+    assert usage.images_say(rows) == "3 input images and 1 output image"
+    assert len(usage.image_table(rows, three_days, "")) == 1
+
+
+def test_models_are_listed_by_tokens_and_what_has_no_price_is_not_zero() -> None:
+    used = [Usage(DAY, 5, 1, group="a"), Usage(DAY, 9, 1, group="b&c"), Usage(DAY + 1, 1, group="a"), Usage(DAY)]
+    table = models.model_table(used, [Spent(DAY, 10**12, group="a"), Spent(DAY, 0, 2, 2, group="b&c")], zone="UTC")
+    assert list(table["Model"]) == ["b&c", "a", "no model"]
+    assert list(table["Page"]) == ["/model?model=b%26c&zone=UTC", "/model?model=a&zone=UTC", ""]
+    assert list(table["Spend, USD"]) == [None, Decimal(1), None]
+
+
+def test_uptime_moves_in_percentage_points_and_only_between_figures() -> None:
+    assert uptime.points(Uptime(98, 2), Uptime(975, 25)) == "+0.50 pp"
+    assert uptime.points(Uptime(975, 25), Uptime(98, 2)) == "-0.50 pp"
+    assert uptime.points(Uptime(98, 2), Uptime(50, 1)) is None

@@ -15,7 +15,7 @@ from collector.ledger.engines import open_ledger
 from collector.ledger.questions import ask, spend
 from collector.settings import Limits
 from dashboard import texts
-from tests.dashboard.conftest import HOSTILE, LEDGERS
+from tests.dashboard.ledgers import HOSTILE, LEDGERS
 
 Tab = Callable[..., AppTest]
 
@@ -51,10 +51,11 @@ def test_the_demo_shows_all_charts_with_a_table_behind_each(tab: Tab) -> None:
         "chart_tokens",
         "chart_spend",
         "chart_providers",
-        "chart_outcomes",
         "chart_router",
+        "chart_outcomes",
+        "chart_images",
     ]
-    assert len(app.dataframe) == 6  # and the calls without a price
+    assert len(app.dataframe) == 8  # and the models, and the calls without a price
     assert all(chart.proto.alt for chart in app.get("plotly_chart"))
 
 
@@ -77,7 +78,8 @@ def test_one_call_is_shown_to_the_last_digit_and_as_no_data_of_uptime(tab: Tab) 
         "Spend": "$0.0539",
         "Tokens": "1,500",
         "Calls": "1",
-        "Uptime": "no data",
+        "Uptime, routed": "no data",
+        "Uptime, first try": "no data",
         "Unpriced tokens": "0",
         "Waiting calls": "0",
     }
@@ -102,9 +104,9 @@ def test_unpriced_is_its_own_total_and_no_spend(tab: Tab) -> None:
 
 def test_a_provider_that_was_down_all_day_is_not_hidden(tab: Tab) -> None:
     app = tab("down all day")
-    assert cards(app)["Uptime"] == "0%"
+    assert cards(app)["Uptime, routed"] == cards(app)["Uptime, first try"] == "0%"
     assert "1 of 1 provider down on at least one day" in words(app)
-    assert "200 provider fault" in words(app)
+    assert "199 provider fault" in words(app)
 
 
 def test_an_empty_ledger_says_what_to_run(tab: Tab) -> None:
@@ -135,22 +137,45 @@ def test_names_from_outside_are_plain_text_everywhere(tab: Tab, group: str) -> N
 
 
 def test_the_url_chooses_period_zone_group_and_filters(tab: Tab) -> None:
-    query = {"period": "7d", "zone": "Asia/Kathmandu", "group": "model", "provider": ["openai", "flaky"]}
+    query = {"period": "7d", "zone": "Asia/Kathmandu", "group": "model", "provider": ["steady", "in-house"]}
     app = tab("demo", **query)
     assert app.button_group(key="period").value == "7d"
     assert app.selectbox(key="zone").value == "Asia/Kathmandu"
-    assert app.multiselect(key="provider").value == ["openai", "flaky"]
+    assert app.multiselect(key="provider").value == ["steady", "in-house"]
     names = {bar["name"] for bar in figures(app)["chart_tokens"]["data"]}
-    assert names == {"openai/gpt-4-turbo", "meta-llama/llama-4-maverick"}
-    assert "Only provider `openai` or `flaky`" in words(app)
+    assert {"openai/gpt-4-turbo", "acme/house-model"} < names
+    assert "Only provider `steady` or `in-house`" in words(app)
+
+
+def test_a_change_is_against_the_period_that_the_url_names(tab: Tab) -> None:
+    before, year, nothing = "previous period", "52 weeks earlier", "nothing"
+    spend = {name: tab("demo", compare=name, period="7d").metric[0] for name in (before, year, nothing)}
+    assert spend[before].delta.endswith("%")
+    assert not spend[year].delta  # nothing is known of then
+    assert not spend[nothing].delta
+
+
+def test_the_running_month_is_carried_to_its_end_and_says_how(tab: Tab) -> None:
+    app = tab("demo", period="month")
+    assert "for the month by 31 Oct: each day to come as the mean of its weekday in the last 4 weeks" in words(app)
+    assert figures(app)["chart_spend"]["data"][1]["x"][-1] == "Sat 31 Oct 2026"
+    assert "for the month" not in words(tab("one call"))
+
+
+def test_every_model_links_to_its_page(tab: Tab) -> None:
+    table = tab("demo").dataframe[5].value
+    assert table["Model"][0] == "openai/gpt-4o"
+    assert table["Page"][0] == "/model?model=openai%2Fgpt-4o&zone=UTC"
 
 
 def test_what_is_chosen_is_in_the_link_of_the_csv_and_comes_back_from_it(tab: Tab) -> None:
-    app = tab("demo", period="90d", zone="Europe/Berlin", app=["batch-summaries"], group="app")
+    app = tab("demo", period="90d", zone="Europe/Berlin", app=["https://reports.example.com"], group="app")
     address = app.get("link_button")[0].proto.url
     path, _, query = address.partition("?")
     assert path == "/export.csv"
-    assert from_query(parse_qsl(query)) == Selection("90d", "Europe/Berlin", apps=("batch-summaries",), group="app")
+    assert from_query(parse_qsl(query)) == Selection(
+        "90d", "Europe/Berlin", apps=("https://reports.example.com",), group="app"
+    )
     assert dict(parse_qsl(query))["by"] == "day,model,provider,app"
 
 
@@ -169,7 +194,7 @@ def test_another_split_is_taken_from_the_control(tab: Tab) -> None:
     app.button_group(key="split").set_value("provider").run()
     assert not app.exception
     assert app.query_params["group"] == "provider"
-    assert "google-vertex" in {bar["name"] for bar in figures(app)["chart_tokens"]["data"]}
+    assert "steady" in {bar["name"] for bar in figures(app)["chart_tokens"]["data"]}
 
 
 @pytest.mark.parametrize(
@@ -189,10 +214,10 @@ def test_an_address_that_cannot_be_shown_names_what_is_wrong(tab: Tab, query: di
 
 
 def test_uptime_says_which_filter_it_does_not_know(tab: Tab) -> None:
-    app = tab("demo", app=["batch-summaries"])
+    app = tab("demo", app=["https://reports.example.com"])
     assert "uptime is known by model and provider, not by app: take that filter away" in words(app)
-    assert "Uptime" not in cards(app)
-    assert list(figures(app)) == ["chart_tokens", "chart_spend", "chart_outcomes"]
+    assert not any("Uptime" in name for name in cards(app))
+    assert list(figures(app)) == ["chart_tokens", "chart_spend", "chart_outcomes", "chart_images"]
 
 
 def test_a_day_of_ten_minute_buckets(tab: Tab) -> None:
