@@ -25,6 +25,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=256)]
 OperationName = Literal["chat", "completions", "embeddings", "responses", "messages"]
 
 DATA_DIR, LEDGER, CONFIG = "CALLMETER_DATA_DIR", "CALLMETER_LEDGER", "CALLMETER_CONFIG"
+GATEWAY_URL = "CALLMETER_GATEWAY_URL"  # set by the supervisor for the dashboard beside the gateway
 DEFAULT_CONFIG = "callmeter.toml"
 
 
@@ -106,6 +107,12 @@ class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invoice_issuer: str | None = None
 
 
+class Dashboard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands under [dashboard] in callmeter.toml."""
+
+    gateway_url: str | None = None  # of the gateway as its clients reach it, for the sample code
+
+
 # Used where callmeter.toml names no provider, with the caller's own key: /v1 goes to openai and (Messages) anthropic,
 # /api/v1 to openrouter.
 BUILT_IN = {
@@ -130,6 +137,7 @@ class Settings(Choices, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...] = ()
     channels: tuple[dict[str, Any], ...] = ()
     finance: Finance = Finance()
+    dashboard: Dashboard = Dashboard()
     origins: dict[str, str] = {}  # setting -> where it came from; absent: default
 
     @property
@@ -173,7 +181,7 @@ def load_settings(
     )
 
 
-_TABLES = ("settings", "providers", "endpoints", "budgets", "channels", "finance")
+_TABLES = ("settings", "providers", "endpoints", "budgets", "channels", "finance", "dashboard")
 
 
 def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -192,6 +200,7 @@ def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
         "budgets": _budgets(convert(tables.get("budgets", []), list[Any], path, "budgets"), path),
         "channels": convert(tables.get("channels", []), tuple[dict[str, Any], ...], path, "channels"),
         "finance": convert(tables.get("finance", {}), Finance, path, "finance"),
+        "dashboard": _dashboard(convert(tables.get("dashboard", {}), Dashboard, path, "dashboard"), path),
     }
 
 
@@ -202,6 +211,12 @@ def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
         if provider.pass_key and provider.api_key_env:
             raise SettingsError(f"{path}: [providers.{name}] has both pass_key and api_key_env: keep one of them")
     return providers
+
+
+def _dashboard(stated: Dashboard, path: Path) -> Dashboard:
+    if stated.gateway_url:
+        _check_url(stated.gateway_url, f"{path}: dashboard.gateway_url")
+    return stated
 
 
 def _check_endpoints(endpoints: tuple[Endpoint, ...], providers: dict[str, Provider], path: Path) -> None:

@@ -9,11 +9,14 @@ from dashboard.views import parts, scope
 
 HERE = Path(__file__).resolve().parent
 ONE_CALL = st.Page(HERE / "views" / "call.py", title="Call", visibility="hidden")
+MODEL = st.Page(HERE / "views" / "model.py", title="Model")
 PAGES = [
     st.Page(HERE / "views" / "overview.py", title="Overview", default=True),
+    MODEL,
     st.Page(HERE / "views" / "calls.py", title="Calls"),
     ONE_CALL,
 ]
+KINDS = {MODEL: scope.Kind.MODEL, ONE_CALL: scope.Kind.NONE}
 
 st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
 st.logo(HERE / "static" / "logo.svg", size="large")
@@ -28,5 +31,5 @@ if why := cached.why_closed(settings.ledger_url):
 else:
     if cached.demo_mark(settings.ledger_url):
         st.info("Demo data: simulated providers and traffic, in a ledger of their own.")
-    if scope.controls(settings, page.title, has_range=page is not ONE_CALL):
+    if scope.controls(settings, page.title, KINDS.get(page, scope.Kind.ALL)):
         page.run()

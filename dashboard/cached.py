@@ -1,5 +1,6 @@
 """The only place that asks the ledger: questions, cached for a few seconds, each page's in one snapshot."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,13 @@ from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.engines import ledger_path, open_ledger
-from collector.ledger.questions import about, ask, calls, filters, prices, spend, uptime, usage
+from collector.ledger.questions import about, ask, calls, filters, items, latency, prices, spend, uptime, usage
+from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
-from collector.settings import Limits, Settings, load_settings
+from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
 
 FRESH_S = 5
+CATALOG_S = 300
 PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
@@ -32,6 +35,9 @@ QUESTIONS: dict[str, Builder] = {
     "providers": lambda selection, period, zones, _: uptime.provider_uptime(
         selection, period, zones, bucket_for(period)
     ),
+    "status": lambda selection, period, zones, _: uptime.provider_uptime(selection, period, zones, "5m"),
+    "speed": lambda selection, period, zones, _: latency.cells_of(selection, period, zones, bucket_for(period)),
+    "prices": lambda selection, period, zones, _: items.sums_by_price(selection, period, zones, ["provider"]),
     "router": lambda selection, period, zones, _: uptime.router_uptime(selection, period, zones, bucket_for(period)),
 }
 
@@ -51,6 +57,11 @@ def now_us() -> int:
 def settings() -> Settings:
     """The settings that the environment names; `serve` sets it."""
     return load_settings()
+
+
+def gateway_url(its: Settings) -> str:
+    """The gateway's address for its clients, as the settings state it or the supervisor knows it; "" when unknown."""
+    return its.dashboard.gateway_url or os.environ.get(GATEWAY_URL, "")
 
 
 def is_absent(url: str) -> bool:
@@ -113,6 +124,18 @@ def call(call_id: str, url: str) -> tuple[Any, list[Any], str | None] | None:
     return found[0], ask.rows(its, calls.attempts_of(call_id)), bodies[0].body if bodies else None
 
 
+def price_bodies(digests: frozenset[str], url: str) -> dict[str, str]:
+    """The JSON of price sets by digest."""
+    return _price_bodies(url, _identity(url), digests)
+
+
+def catalog(its: Settings) -> Catalog:
+    """Cards, endpoints and list prices; read anew when a file of theirs has changed, and once in CATALOG_S."""
+    files = (its.config_path, its.data_dir / "prices.toml")
+    changed = tuple(path.stat().st_mtime_ns if path and path.exists() else 0 for path in files)
+    return _catalog(its, str(its.data_dir), str(its.config_path), changed)
+
+
 def not_booked(its: Settings) -> Waiting:
     """The calls that are running, and those that the journal holds and the ledger does not yet."""
     return _not_booked(its.ledger_url, _identity(its.ledger_url), str(its.journal_dir))
@@ -151,6 +174,16 @@ def _select(
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
 def _names(dimension: str, url: str, identity: tuple[int, int]) -> list[str]:
     return [row.name for row in ask.rows(_engine(url, identity), filters.names_of(dimension))]
+
+
+@st.cache_data(ttl=CATALOG_S, max_entries=50, show_spinner=False)
+def _price_bodies(url: str, identity: tuple[int, int], digests: frozenset[str]) -> dict[str, str]:
+    return {row.digest: row.body for row in ask.rows(_engine(url, identity), prices.used_sets(digests))}
+
+
+@st.cache_resource(ttl=CATALOG_S, max_entries=4, show_spinner=False)
+def _catalog(_its: Settings, data_dir: str, config: str, changed: tuple[int, ...]) -> Catalog:
+    return Catalog(_its)
 
 
 @st.cache_data(ttl=2, max_entries=4, show_spinner=False)

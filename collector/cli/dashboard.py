@@ -4,7 +4,7 @@ import click
 
 from collector.cli.context import flags_of, pass_settings
 from collector.cli.running import silent
-from collector.settings import Settings
+from collector.settings import GATEWAY_URL, Settings
 from collector.supervisor import Part, callmeter, take_port
 
 EPILOG = """\b
@@ -24,6 +24,7 @@ def dashboard(ctx: click.Context, settings: Settings, host: str, port: int) -> N
     serve(settings, host, take_port(host, port), silent if flags_of(ctx).part else None)
 
 
-def dashboard_part(settings: Settings, host: str, port: int) -> Part:
-    """The dashboard as a process."""
-    return Part("dashboard", callmeter(settings, "dashboard", "--host", host, "--port", str(port)))
+def dashboard_part(settings: Settings, host: str, port: int, gateway_url: str) -> Part:
+    """The dashboard as a process, beside a gateway at that address."""
+    command = callmeter(settings, "dashboard", "--host", host, "--port", str(port))
+    return Part("dashboard", command, {GATEWAY_URL: gateway_url})

@@ -54,7 +54,7 @@ def run(folder: Path, port: int, dashboard_port: int) -> int:
         module_part("providers", "collector.demo.providers", str(steady_port), str(flaky_port)),
         gateway_part(settings, HOST, port, workers=1),
         ingest_part(settings),
-        dashboard_part(settings, HOST, dashboard_port),
+        dashboard_part(settings, HOST, dashboard_port, address(HOST, port, "/v1")),
         Part("jobs", callmeter(settings, "jobs-loop")),
         module_part("traffic", "collector.demo.traffic", address(HOST, port, "/v1")),
     )

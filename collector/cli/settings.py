@@ -49,6 +49,7 @@ def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield f"budgets[{n}]", _text(budget), settings.origins.get("budgets", "")
     for n, channel in enumerate(settings.channels):  # an address of a channel is itself a secret
         yield f"channels[{n}]", _text({**channel, "url": "***"}), settings.origins.get("channels", "")
+    yield "dashboard.gateway_url", _text(settings.dashboard.gateway_url), settings.origins.get("dashboard", "default")
     for name in ("billing_account_id", "invoice_issuer"):
         yield f"finance.{name}", _text(getattr(settings.finance, name)), settings.origins.get("finance", "default")
 

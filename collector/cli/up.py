@@ -7,7 +7,7 @@ import click
 from collector.cli.context import pass_settings
 from collector.cli.dashboard import dashboard_part
 from collector.cli.gateway import GRACE_S, gateway_part, host_option, ingest_part, port_option, workers_option
-from collector.cli.running import announce, prepare_ledger
+from collector.cli.running import address, announce, prepare_ledger
 from collector.settings import Settings
 from collector.supervisor import Part, callmeter, supervise, take_port
 
@@ -35,7 +35,7 @@ def up(settings: Settings, host: str, port: int, workers: int, dashboard_port: i
         gateway_part(settings, host, port, workers),
         ingest_part(settings),
         Part("jobs", callmeter(settings, "jobs-loop")),
-        dashboard_part(settings, "127.0.0.1", dashboard_port),
+        dashboard_part(settings, "127.0.0.1", dashboard_port, address(host, port, "/v1")),
     )
     servers = [("gateway", host, port, "/v1"), ("dashboard", "127.0.0.1", dashboard_port, "")]
     raise SystemExit(supervise(parts, settings.limits.drain_s + GRACE_S, partial(announce, servers)))

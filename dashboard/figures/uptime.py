@@ -1,6 +1,6 @@
 """One strip per provider, and the two lines of the router."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from collector.core.uptime import Status
 from dashboard.figures.layout import figure, time_axis
+from dashboard.figures.lines import with_gaps
 from dashboard.frames.axis import Axis
 from dashboard.frames.uptime import WITH, WITHOUT
 from dashboard.texts import for_plotly
@@ -81,7 +82,7 @@ def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
         fig.add_scatter(
             name=name,
             x=list(rows["label"]),
-            y=_with_gaps(rows["value"]),
+            y=with_gaps(rows["value"]),
             customdata=list(rows["text"]),
             hovertemplate="%{customdata}",
             mode="lines+markers",
@@ -93,10 +94,6 @@ def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
     for percent in THRESHOLDS:
         fig.add_hline(y=percent, line={"color": COLOR["rest"], "width": 1, "dash": "dash"}, opacity=0.5)
     return fig
-
-
-def _with_gaps(values: Sequence[float | None] | pd.Series) -> list[float | None]:
-    return [None if pd.isna(value) else value for value in values]
 
 
 def _range(values: pd.Series) -> list[float]:

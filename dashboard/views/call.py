@@ -23,6 +23,9 @@ def show(its: scope.Scope, call_id: str) -> None:
     with left, st.container(border=True):
         parts.heading("The call", f"{calls.outcome_name(row.outcome)}, {texts.duration(row.latency_ms)}")
         parts.rows(calls.facts(row, its.selection.zone), "facts", "What is known of the call", height="content")
+        if row.model:
+            query = {"model": row.model, "zone": its.selection.zone}
+            st.page_link("views/model.py", label="The model's page", query_params=query)
     with right:
         with st.container(border=True):
             parts.heading("Attempts", f"{texts.count(row.attempts, 'attempt')} at a provider")

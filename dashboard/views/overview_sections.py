@@ -57,7 +57,7 @@ def _sections(
         lambda: _tokens(answer["tokens"].rows, axis, group, series),
         lambda: _spend(answer["spend"].rows, period, group, series, _forecast(selection, its, now_us), now_us),
         lambda: _providers(answer["providers"], period, now_us),
-        lambda: _router(answer["router"], period, now_us),
+        lambda: parts.router("Uptime with and without routing", answer["router"], period, now_us, "router"),
         lambda: _trouble(answer["outcomes"].rows, axis),
         lambda: _models(selection, its),
     ]
@@ -221,11 +221,3 @@ def _providers(answer: Answer, period: Period, now_us: int) -> None:
     headlines = {provider: uptime.provider_headline(buckets) for provider, buckets in shown.items()}
     figure = uptime_figures.strips(uptime.strip(shown, axis), axis, headlines)
     parts.chart(title, uptime.providers_say(by_provider, axis), figure, uptime.provider_table(by_provider), "providers")
-
-
-def _router(answer: Answer, period: Period, now_us: int) -> None:
-    title = "Uptime with and without routing"
-    if answer.refusal or not answer.rows:
-        parts.absent(title, answer.refusal or "No calls with an attempt in this period.")
-        return
-    parts.router(title, answer.rows, axes.uptime_axis(period, cached.bucket_for(period), now_us), "router")

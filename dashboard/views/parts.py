@@ -1,19 +1,29 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import texts
+from collector.core.periods import Period
+from dashboard import cached, texts
+from dashboard.cached import Answer
+from dashboard.figures import lines as line_figures
 from dashboard.figures import uptime as uptime_figures
 from dashboard.figures.layout import CONFIG
+from dashboard.frames import axis as axes
+from dashboard.frames import speed as speeds
 from dashboard.frames import uptime
-from dashboard.frames.axis import Axis
+from dashboard.frames.series import MOST_SERIES
 
-RIGHT = frozenset({"Input tokens", "Output tokens", "Latency", "First token", "Attempts", "Quantity", "Began"})
+RIGHT = frozenset(
+    {"Input tokens", "Output tokens", "Latency", "First token", "Attempts", "Quantity", "Began"}
+    | {"Uptime 5m", "Uptime 30m", "Uptime 1d", "First token p50", "Throughput p50", "Context", "Max output"}
+    | {"Input, $/M", "Output, $/M", "Images, $/K", "Input paid, $/M", "Input listed, $/M", "Cached"}
+    | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
+)
 MOST_ROWS = 5_000  # that a browser is sent
 Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
@@ -27,30 +37,95 @@ def pairs(sections: Sequence[Callable[[], None]]) -> None:
                 section()
 
 
-def chart(title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str, note: str = "") -> None:
+def chart(
+    title: str, says: str, figure: go.Figure, table: pd.DataFrame, key: str, note: str = "", is_titled: bool = False
+) -> None:
     """A figure under its title and the one sentence that it says, with the table of its exact numbers behind it.
 
-    `note` is a further sentence.
+    `note` is a further sentence; with `is_titled` the title stands there already.
     """
-    heading(title, says, note)
+    heading("" if is_titled else title, says, note)
     st.plotly_chart(figure, key=f"chart_{key}", config=CONFIG, alt=f"{title}. {says} The table below has all numbers.")
+    behind(title, table, key)
+
+
+def behind(title: str, table: pd.DataFrame, key: str) -> None:
+    """The table behind a chart."""
     with st.expander("Table", key=f"table_{key}"):
         rows(table, key, f"{title}: all numbers")
 
 
-def router(title: str, router_rows: Sequence[Any], axis: Axis, key: str) -> None:
-    """The two lines of uptime, with and without routing, from rows of `router_uptime`."""
-    by_bucket = uptime.routed(router_rows)
-    figure = uptime_figures.router(uptime.router(by_bucket, axis), axis)
-    chart(title, uptime.router_says(by_bucket), figure, uptime.router_table(by_bucket, axis), key)
+def router(title: str, answer: Answer, period: Period, now_us: int, key: str, is_titled: bool = False) -> None:
+    """The two lines of uptime, with and without routing, from the answer to `router_uptime`."""
+    if answer.refusal or not answer.rows:
+        absent("" if is_titled else title, answer.refusal or "No calls with an attempt in this period.")
+        return
+    axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
+    by_bucket = uptime.routed(answer.rows)
+    frame, table = uptime.router(by_bucket, axis), uptime.router_table(by_bucket, axis)
+    if frame["value"].isna().all():
+        absent("" if is_titled else title, f"{uptime.router_says(by_bucket)}. {uptime.TOO_FEW}")
+        behind(title, table, key)
+        return
+    figure = uptime_figures.router(frame, axis)
+    chart(title, uptime.router_says(by_bucket), figure, table, key, is_titled=is_titled)
 
 
-def rows(table: pd.DataFrame, key: str, alt: str, links: Sequence[str] = (), height: Height = "auto") -> None:
-    """A table to read; columns named in `links` hold addresses of ours."""
+def choices(title: str, **options: Collection[str]) -> list[str]:
+    """A section's title with, beside it, a choice of a few things for each key; the first of them by default.
+
+    The address names what is chosen under its key.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key=f"choices_{'_'.join(options)}"):
+        st.subheader(title, anchor=False, width="content")
+        st.space("stretch")
+        return [_choice(key, list(its)) for key, its in options.items()]
+
+
+def _choice(key: str, options: list[str]) -> str:
+    chosen: str | None = st.segmented_control(
+        key.capitalize(),
+        options,
+        default=options[0],
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or options[0]
+
+
+def speed(answer: Answer, period: Period, now_us: int, what: str) -> None:
+    """One percentile over time per model or provider, of a measure that is chosen, with all of them in the table."""
+    title = f"Performance by {what.lower()}"
+    measure, percentile = choices(title, measure=speeds.MEASURES, percentile=speeds.PERCENTILES)
+    if answer.refusal or not answer.rows:
+        absent("", answer.refusal or "No answered calls in this period.")
+        return
+    axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
+    found = speeds.by_group(answer.rows)
+    shown = list(found)[:MOST_SERIES]
+    figure = line_figures.lines(
+        speeds.lines(answer.rows, axis, shown, measure, percentile), axis, shown, speeds.MEASURES[measure].suffix
+    )
+    says = speeds.says(found, measure, percentile)
+    chart(title, says, figure, speeds.table(found, what), "speed", is_titled=True)
+
+
+def rows(
+    table: pd.DataFrame,
+    key: str,
+    alt: str,
+    links: Sequence[str] = (),
+    height: Height = "auto",
+    sites: Sequence[str] = (),
+) -> None:
+    """A table to read; columns named in `links` hold addresses of ours, those in `sites` checked ones of others."""
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} lines; the CSV has all.")
     shown, columns = exact(table.head(MOST_ROWS))
     columns |= {name: st.column_config.LinkColumn(display_text="Open", width="small") for name in links}
+    columns |= {name: st.column_config.LinkColumn(width="medium") for name in sites}
     st.dataframe(shown, hide_index=True, column_config=columns, key=f"rows_{key}", alt=alt, height=height)
 
 
@@ -67,9 +142,10 @@ def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
 
 
 def heading(title: str, *says: str) -> None:
-    """A section's title and, below it, what it says. All are our own words, with no text from outside."""
+    """A section's title, where there is one, and below it what it says: our own words, with no text from outside."""
     with st.container(gap=None):
-        st.subheader(title, anchor=False)
+        if title:
+            st.subheader(title, anchor=False)
         for sentence in filter(None, says):
             st.caption(words(sentence))
 
@@ -77,7 +153,8 @@ def heading(title: str, *says: str) -> None:
 def absent(title: str, sentence: str) -> None:
     """A section that has nothing to show here, and the sentence that says why."""
     with st.container(gap=None):
-        st.subheader(title, anchor=False)
+        if title:
+            st.subheader(title, anchor=False)
         st.text(sentence)
 
 

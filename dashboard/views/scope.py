@@ -1,5 +1,6 @@
 """What every page is about: the ledger, and the selection that the URL names and the controls change."""
 
+from enum import StrEnum
 from zoneinfo import available_timezones
 
 import msgspec
@@ -40,11 +41,16 @@ def current() -> Scope:
     return scope
 
 
-def controls(settings: Settings, title: str, has_range: bool = True) -> Scope | None:
-    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be.
+class Kind(StrEnum):
+    """What can be chosen on a page, besides the zone."""
 
-    Without `has_range` the page is about one thing: only the zone can be chosen.
-    """
+    ALL = "all"  # period and filters
+    MODEL = "model"  # period, and one model in place of the filters
+    NONE = "none"  # nothing: it is about one thing
+
+
+def controls(settings: Settings, title: str, kind: Kind = Kind.ALL) -> Scope | None:
+    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
     try:
         stated = from_query(query(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
@@ -54,7 +60,7 @@ def controls(settings: Settings, title: str, has_range: bool = True) -> Scope | 
         st.text(str(error))
         st.page_link("views/overview.py", label="Start over")
         return None
-    scope = _row(stated, settings, title, has_range)
+    scope = _row(stated, settings, title, kind)
     st.session_state[KEY] = scope
     return scope
 
@@ -63,14 +69,17 @@ def query() -> list[tuple[str, str]]:
     return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
 
 
-def _row(stated: Selection, settings: Settings, title: str, has_range: bool) -> Scope:
+def _row(stated: Selection, settings: Settings, title: str, kind: Kind) -> Scope:
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
         st.title(title, anchor=False, width="content")
         st.space("stretch")
-        if not has_range:
+        if kind is Kind.NONE:
             return Scope(settings, msgspec.structs.replace(stated, zone=_zone(stated.zone, settings.zone)))
         period = _period(stated.period)
         zone = _zone(stated.zone, settings.zone)
+        if kind is Kind.MODEL:
+            model = _model(stated.models, settings)
+            return Scope(settings, Selection(period, zone, models=(model,) if model else ()))
         with st.popover(_filters_label(stated), key="filters"):
             chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
             compare = _compare()
@@ -92,6 +101,26 @@ def _zone(stated: str, default: str) -> str:
         "Time zone", options, key="zone", bind="query-params", label_visibility="collapsed", width=190
     )
     return chosen
+
+
+def _model(stated: tuple[str, ...], settings: Settings) -> str | None:
+    known = cached.names("model", settings.ledger_url)
+    options = list(dict.fromkeys([*stated[:1], *known, *cached.catalog(settings).models()]))
+    chosen: str | None = st.selectbox(
+        "Model",
+        options,
+        index=0 if stated else None,
+        placeholder="Choose a model",
+        key="one_model",
+        on_change=_to_model,
+        label_visibility="collapsed",
+        width=290,
+    )
+    return chosen
+
+
+def _to_model() -> None:
+    st.query_params["model"] = st.session_state["one_model"]
 
 
 def _compare() -> str:

@@ -19,6 +19,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     checked: date
     name: str | None = None
+    description: str | None = None
+    training_data: str | None = None  # up to when
     aliases: tuple[str, ...] = ()
     created: date | None = None
     context_tokens: int | None = None

@@ -26,15 +26,18 @@ def needs_calls(selection: Selection) -> bool:
     return bool(selection.apps or selection.keys or selection.users or selection.group not in GROUPS)
 
 
-def cells_of(selection: Selection, period: Period, zones: Collection[str]) -> Question:
+def cells_of(selection: Selection, period: Period, zones: Collection[str], bucket: str = "") -> Question:
     """One row per cell: group (the name of the grouped model or provider, "" ungrouped), latency, first_token,
-    throughput (compact histograms). Raises UsageError for what health cells do not know.
+    throughput (compact histograms), after the cell's day or at where a bucket is named, as in the questions of uptime.
+
+    Raises UsageError for what health cells do not know.
     """
-    where = health_source(selection, period, zones, "day").where
+    cells = health_source(selection, period, zones, bucket or "day")
+    time = [cells.bucket.label(cells.label)] if bucket else []
     name = func.coalesce(name_of(health.c[selection.group]), "") if selection.group in GROUPS[1:] else literal("")
     timed = health.c.latency.is_not(None) | health.c.first_token.is_not(None)
     columns = (health.c.latency, health.c.first_token, health.c.throughput)
-    return select(name.label("group"), *columns).where(and_(where, timed))
+    return select(*time, name.label("group"), *columns).where(and_(cells.where, timed))
 
 
 def calls_of(selection: Selection, period: Period, limits: Limits) -> Question:
