@@ -4,6 +4,8 @@ from enum import Enum
 
 import msgspec
 
+MAX_COUNT = 10**12  # of a meter, in one call
+
 
 class Charge(Enum):
     """What happens when a meter is above 0 and a price set has no price for it or for a parent."""

@@ -9,7 +9,9 @@ from sqlalchemy.engine import Connection
 
 from collector.core.calls import Call
 from collector.core.errors import InputError
-from collector.core.prices import PriceBook, PriceSet, charge
+from collector.core.money import MAX_COST, format_usd
+from collector.core.prices import Charge, PriceBook, PriceSet, charge
+from collector.core.prices.checks import describe
 from collector.ledger.merge import states_cost
 from collector.ledger.schema import price_sets
 
@@ -59,7 +61,8 @@ class PriceSets:
 def bill(call: Call, book: PriceBook) -> Billed:
     """What a call costs: as it says itself where it was priced before, else by the book.
 
-    A call has a cost by a set, or a reason, or neither when a failed call reports no usage and costs 0.
+    A call has a cost by a set, or a reason, or neither when a failed call reports no usage and costs 0. One that would
+    be too dear for the ledger is unpriced: it is kept, and its meters are seen.
     Raises InputError for a stated price set that cannot be read.
     """
     if states_cost(call):
@@ -68,8 +71,17 @@ def bill(call: Call, book: PriceBook) -> Billed:
         reason = None if is_priced else call.unpriced_reason or "its source gave it no cost"
         return Billed(call.meters, call.cost, stated, reason, is_stated=True)
     charged = charge(call, book)
+    if reason := too_dear(charged):
+        return Billed(charged.meters, None, None, reason)
     price_set = charged.price_set if charged.cost is not None else None
     return Billed(charged.meters, charged.cost, price_set, charged.unpriced_reason)
+
+
+def too_dear(charged: Charge) -> str | None:
+    """Why a charge is more than the ledger holds for one call: a price or a count is absurd. None where it is not."""
+    if charged.cost is None or charged.price_set is None or charged.cost <= MAX_COST:
+        return None
+    return f"more than {format_usd(MAX_COST)} USD for one call by the price of {describe(charged.price_set)}"
 
 
 def price_bodies(connection: Connection, ids: Iterable[int]) -> dict[int, str]:

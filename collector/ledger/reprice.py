@@ -19,12 +19,11 @@ from collector.core.money import format_usd
 from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import Period, day_number, format_day
 from collector.core.prices import Charge, PriceBook, PriceSet, charge
-from collector.core.prices.checks import describe
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
-from collector.ledger.priced import PriceSets
+from collector.ledger.priced import PriceSets, too_dear
 from collector.ledger.rollups import ROLLUPS, Cells, Progress, health_floor
-from collector.ledger.rows import AT, MAX_COST, METERS_END, Row, meters_of, sparse_text
+from collector.ledger.rows import AT, METERS_END, Row, meters_of, sparse_text
 
 _ROWS_AT_ONCE = 5_000
 _MAX_TEXTS = 200_000
@@ -196,7 +195,7 @@ class _Run:
 
     def _look_at(self, row: Row) -> _Change | None:
         """What is to be changed of a call; None where nothing is. The report counts it either way."""
-        charged = charge(self._call_of(row), self._book)
+        charged = self._charge(row)
         report, cost = self._report, row[_COST]
         change = self._change(row, charged)
         report.looked_at += 1
@@ -219,9 +218,17 @@ class _Run:
         if charged.cost is None:
             self._report.kept += 1
             return None
-        if abs(charged.cost) > MAX_COST:
-            raise InputError(_too_dear(row, charged))
         return _Change(row, charged)
+
+    def _charge(self, row: Row) -> Charge:
+        """By the book; a call that was unpriced for being too dear stays so, any other must not become it."""
+        charged = charge(self._call_of(row), self._book)
+        reason = too_dear(charged)
+        if reason is None:
+            return charged
+        if self._texts.get(row[_REASON]) == reason:
+            return Charge(None, charged.meters, None, reason)
+        raise InputError(f"call {row[0].hex()} would cost {format_usd(charged.cost or 0)} USD, {reason}: correct it")
 
     def _call_of(self, row: Row) -> Call:
         """As much of a call as its price depends on."""
@@ -306,11 +313,3 @@ def _repriced(row: Row, charged: Charge, price: int | None, reason_ids: Mapping[
     new[_ORIGINAL] = first if first != charged.cost else None
     new[_STATED] = None
     return tuple(new)
-
-
-def _too_dear(row: Row, charged: Charge) -> str:
-    price = f"the price of {describe(charged.price_set)}" if charged.price_set else "its price"
-    return (
-        f"call {row[0].hex()} would cost {format_usd(charged.cost or 0)} USD, more than the {format_usd(MAX_COST)} that"
-        f" one call can: correct {price}"
-    )

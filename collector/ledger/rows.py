@@ -11,7 +11,8 @@ import msgspec
 
 from collector.core.calls import MAX_NAME_CHARS, QUALITIES, Attempt, Call, clip
 from collector.core.errors import InputError
-from collector.core.meters import COMMON_METERS, METERS
+from collector.core.meters import COMMON_METERS, MAX_COUNT, METERS
+from collector.core.money import MAX_COST
 from collector.core.outcomes import OUTCOME_CODES, OUTCOMES_BY_CODE, Outcome
 from collector.ledger.merge import origin
 from collector.ledger.schema import calls
@@ -42,9 +43,7 @@ NAMED = {
 KINDS = tuple(dict.fromkeys([*NAMED.values(), "tags", "reason"]))
 
 MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
-MAX_COUNT = 10**12  # of a meter, in one call
 MAX_DURATION_MS = 10**12
-MAX_COST = 10**17  # $100,000 for one call: the sums of a cell stay whole numbers
 NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
 _ID = re.compile("[0-9a-f]{32}")

@@ -23,7 +23,6 @@ from collector.ledger.rollups import Cells
 from collector.ledger.rows import (
     AT,
     KINDS,
-    MAX_COST,
     Charged,
     Ids,
     Row,
@@ -95,7 +94,7 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
         try:
             check(arrival)
             call = tidy(arrival)
-            fit.append(_Fit(call, _billed(call, desk.book), origin_key(call)))
+            fit.append(_Fit(call, bill(call, desk.book), origin_key(call)))
         except InputError as error:
             rejected[place] = str(error)
             continue
@@ -108,13 +107,6 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     joined = _merge(desk, others) if others else 0
     desk.names.label(desk.connection, "app", titles)
     return Settled(len(fresh) + joined, len(others) - joined, rejected)
-
-
-def _billed(call: Call, book: PriceBook) -> Billed:
-    billed = bill(call, book)
-    if billed.cost is not None and not -MAX_COST <= billed.cost <= MAX_COST:
-        raise InputError(f"cost {billed.cost} picodollars is beyond {MAX_COST} for one call: {dict(call.meters)}")
-    return billed
 
 
 def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:
@@ -214,7 +206,7 @@ def _bill_of(desk: Desk, group: merge.Group, known: Mapping[bytes, _Known]) -> t
             before = known.get(bytes.fromhex(record.id))
             if before and (kept := _kept_charge(call, before)):
                 return call, kept
-    return call, _billed(call, desk.book)
+    return call, bill(call, desk.book)
 
 
 def _kept_charge(call: Call, before: _Known) -> Charged | None:

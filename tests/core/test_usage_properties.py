@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.meters import INPUT_TOKENS, MAX_COUNT, METERS, OUTPUT_TOKENS
+from collector.core.money import MAX_COST
 from collector.core.usage import USAGE_PATHS, decode_answer, find_usage, merge_stream_usage, read_usage
-from collector.core.usage.paths import MAX_COUNT
 
 SHAPES = sorted(USAGE_PATHS)
 shapes = st.sampled_from(SHAPES)
@@ -32,7 +32,7 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.integers(2**53 - 2, 2**53 + 2)
+    | st.integers(MAX_COUNT - 2, MAX_COUNT + 2)
     | st.floats()
     | st.decimals()
     | st.text(max_size=5)
@@ -59,7 +59,7 @@ def test_reading_never_raises_and_never_goes_below_zero(
         reading = read_usage(shape, stated)
         assert set(reading.meters) <= set(METERS)
         assert all(type(n) is int and 0 <= n <= MAX_COUNT for n in reading.meters.values())
-        assert reading.reported_cost is None or 0 <= reading.reported_cost < 2**63
+        assert reading.reported_cost is None or 0 <= reading.reported_cost <= MAX_COST
         assert msgspec.json.decode(msgspec.json.encode(reading), type=type(reading)) == reading
 
 

@@ -53,6 +53,12 @@ def row(folder: Path, one: Call) -> dict[str, Any]:
         ("12:00 openai m - ok images_in=2 quality=none", None, "no usage was reported"),
         ("12:00 openai m - cancelled", None, "no usage was reported"),
         ("12:00 openai m - interrupted", None, "no usage was reported"),
+        # more than the ledger can hold for one call: the call is kept, and its usage is seen
+        (
+            "12:00 openai m 1000000000000/0 ok",
+            None,
+            "more than 100000 USD for one call by the price of m (test)",
+        ),
         # a reported cost is not a cost
         ("12:00 openai m 100/0 ok reported_cost=5", 1_000_000_000, None),
         ("12:00 openai other 100/0 ok reported_cost=5", None, "no price for other at openai"),

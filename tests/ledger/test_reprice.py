@@ -205,9 +205,18 @@ def test_a_price_per_request_adds_the_request_to_the_call_and_its_cells(tmp_path
 def test_a_price_too_high_for_the_ledger_is_refused_by_name_and_changes_nothing(engine: Engine) -> None:
     before = contents(engine)
     absurd = PriceSet(model="new", prices={"input": 10**16, "output": 0}, source="typo.toml")
-    with pytest.raises(InputError, match=r"would cost 1000000 USD, more than the 100000 .* new \(typo.toml\)"):
+    with pytest.raises(InputError, match=r"would cost 1000000 USD, more than 100000 .* new \(typo.toml\)"):
         run(engine, book(*SETS, absurd))
     assert contents(engine) == before
+
+
+def test_a_call_that_was_too_dear_to_be_priced_does_not_keep_others_from_it(tmp_path: Path) -> None:
+    engine = store(tmp_path, calls("12:00 openai m 1000000000000/0 ok\n12:01 openai new 100/10 ok"))
+    report = run(engine, book(*SETS, NEW))
+    assert costs(engine) == [("m", None, None), ("new", 240_000_000, 240_000_000)]
+    (left,) = report.left
+    assert left[2].startswith("more than 100000 USD for one call by the price of m")
+    assert check(engine) == []
 
 
 def test_what_a_crash_leaves_is_consistent_and_the_next_run_finds_the_rest(

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from collector.core.calls import MAX_NAME_CHARS, clip
 from collector.core.errors import InputError, PriceError
-from collector.core.money import PICODOLLARS, format_usd, parse_unit_price
+from collector.core.meters import MAX_COUNT
+from collector.core.money import MAX_COST, PICODOLLARS, format_usd, parse_unit_price
 from collector.core.prices.names import normal_tier
-from collector.core.prices.sets import IN_TOKENS, MAX_UNIT_PRICE, PER_IMAGE, PriceSet
-from collector.core.usage.paths import MAX_COUNT
+from collector.core.prices.sets import IN_TOKENS, PER_IMAGE, PriceSet
 
 
 class Field(NamedTuple):
@@ -105,8 +105,8 @@ def read_price(key: str, value: Any, per: int) -> tuple[int, str]:
     """
     number = _decimal(key, value)
     price = parse_unit_price(f"{number:f}", per)
-    if price > MAX_UNIT_PRICE:
-        raise PriceError(f"{key} = {number} is refused: a unit costs {format_usd(MAX_UNIT_PRICE)} USD at most")
+    if price > MAX_COST:
+        raise PriceError(f"{key} = {number} is refused: a unit costs {format_usd(MAX_COST)} USD at most")
     if number and not price:
         raise PriceError(f"{key} = {number} is refused: a unit costs a picodollar or more; write 0 where it is free")
     return price, listed_text(f"{number:f}", per)

@@ -8,11 +8,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from collector.core.meters import METERS, Charge, Meter
-from collector.core.money import PICODOLLARS
 
 PER_IMAGE: Literal["per image"] = "per image"
 IN_TOKENS: Literal["in tokens"] = "in tokens"
-MAX_UNIT_PRICE = 100_000 * PICODOLLARS  # what the ledger holds for a whole call
 _NOT_IN_THE_ID = ("listed", "checked", "until")
 _ID_DIGITS = 24
 # Asked before the price of fresh input: a list that names one price for cached input means pictures too, and a write

@@ -5,14 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from collector.core.errors import InputError
-from collector.core.money import PICODOLLARS, parse_usd
+from collector.core.money import MAX_COST, PICODOLLARS, parse_usd
 from collector.core.usage.paths import Problems, value_at
 
 # Where a usage object states a cost, and picodollars in one unit of it. A tick of xAI is 10^-10 USD (docs.x.ai, cost
 # tracking); Perplexity's `cost` is an object; everything else is USD.
 COST_PATHS = (("cost", PICODOLLARS), ("cost_in_usd_ticks", 100), ("cost.total_cost", PICODOLLARS))
 _STATING = frozenset({"is_byok", *(path.split(".")[0] for path, _ in COST_PATHS)})  # without these nothing is said
-MAX_PICOUSD = 2**63 - 1  # what a database's integer holds: 9.2 million USD
 UPSTREAM_COST_PATH = "cost_details.upstream_inference_cost"
 
 
@@ -36,7 +35,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _total(one: int | None, other: int | None) -> int | None:
-    return min((one or 0) + (other or 0), MAX_PICOUSD) if (one, other) != (None, None) else None
+    return min((one or 0) + (other or 0), MAX_COST) if (one, other) != (None, None) else None
 
 
 def _picousd(value: Any, path: str, unit: int, problems: Problems) -> int | None:
@@ -45,7 +44,7 @@ def _picousd(value: Any, path: str, unit: int, problems: Problems) -> int | None
         amount = parse_usd(_text(value)) * unit // PICODOLLARS
     except InputError:
         amount = -1
-    if 0 <= amount <= MAX_PICOUSD:
+    if 0 <= amount <= MAX_COST:
         return amount
     problems.append(f"{path} is {_text(value)[:40]!r}, not an amount (decode answers with decode_answer)")
     return None

@@ -12,8 +12,8 @@ from math import isfinite
 from typing import Any
 
 from collector.core.calls import clip
+from collector.core.meters import MAX_COUNT
 
-MAX_COUNT = 2**53
 Problems = list[str]
 Count = Callable[[Mapping[str, Any], Problems], "int | None"]
 

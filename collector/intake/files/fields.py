@@ -7,9 +7,9 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from collector.core.errors import InputError
+from collector.core.meters import MAX_COUNT
 from collector.core.money import parse_usd
 
-MAX_COUNT = 10**12
 _FIRST_US, _LAST_US = 2 * 86_400 * 10**6, 7_258_118_400 * 10**6  # 1970-01-03 and 2200-01-01
 _NOT_STATED = frozenset({"", "null", "NULL", "None", "none", "nan", "NaN", "\\N"})
 _NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)

@@ -11,7 +11,7 @@ import msgspec
 
 from collector.core.calls import QUALITIES, Attempt, Call, Quality, clip
 from collector.core.errors import InputError
-from collector.core.meters import COMMON_METERS, METERS
+from collector.core.meters import COMMON_METERS, MAX_COUNT, METERS
 from collector.core.money import format_usd
 from collector.core.outcomes import Facts, Outcome, decide
 from collector.core.prices import PriceSet
@@ -22,7 +22,7 @@ from collector.intake.files.reading import Options, Rejected
 
 SOURCE = "jsonl"
 MAX_PRICE_SETS = 100_000
-Count = Annotated[int, msgspec.Meta(ge=0, le=fields.MAX_COUNT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Picousd = Annotated[int, msgspec.Meta(ge=-(10**17), le=10**17)]
 CallId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
