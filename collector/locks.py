@@ -3,8 +3,8 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from collector.core.errors import LockHeld
@@ -25,6 +25,32 @@ def hold(path: Path, work: str, wait_s: float = 0.0) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+class Turns:
+    """A lock that is held for turns and left free between them, long enough for another process to take it."""
+
+    def __init__(self, lock: Callable[[], AbstractContextManager[None]], turn_s: float, free_s: float) -> None:
+        self._lock, self._turn_s, self._free_s = lock, turn_s, free_s
+        self._held = ExitStack()
+        self._since = float("-inf")  # of the turn that runs; none does
+
+    def __enter__(self) -> "Turns":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def take(self) -> None:
+        """Goes on with the turn, or begins a new one after a pause. Raises what taking the lock does."""
+        lasted_s = time.monotonic() - self._since
+        if lasted_s < self._turn_s:
+            return
+        if lasted_s < float("inf"):
+            self._held.close()
+            time.sleep(self._free_s)
+        self._held.enter_context(self._lock())
+        self._since = time.monotonic()
 
 
 def _is_taken(handle: int) -> bool:

@@ -1,7 +1,6 @@
 """`callmeter reprice`."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import click
 
@@ -12,12 +11,16 @@ from collector.clock import now_us
 from collector.core.money import format_usd
 from collector.core.periods import check_zone, days_period, parse_day
 from collector.finance.aligned import aligned
+from collector.ingest_loop import LOOK_EVERY_S
 from collector.ledger.book import load_book
 from collector.ledger.engines import open_ledger
 from collector.ledger.reprice import Author, Changed, Report, Which, reprice
+from collector.locks import Turns
 from collector.settings import Settings
 
 SHOWN = 50
+TURN_S = 1.0  # what is journalled meanwhile is to be in the ledger within two seconds
+FREE_S = 2 * LOOK_EVERY_S  # the ingest asks for its lock that often
 DEFAULT_REASON = "priced again by the price book"
 _HEADINGS: tuple[str, ...] = ("MONTH", "MODEL", "CALLS", "WERE UNPRICED", "OLD USD", "NEW USD", "DIFFERENCE")
 EPILOG = """\b
@@ -51,7 +54,8 @@ def reprice_command(
     """Price the calls of the days FROM up to but not including TO by the prices of today's book.
 
     Each changed call keeps its first cost and an adjustment: who, when, why, from what to what. Sums change with it.
-    A run that was broken off is simply run again; run twice, it finds nothing more to do.
+    New calls go on being stored meanwhile. A run that was broken off is simply run again; run twice, it finds nothing
+    more to do.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: write why, such as --reason 'contract of October'")
@@ -60,14 +64,18 @@ def reprice_command(
     author = None if dry_run else Author(os_user(), " ".join(reason.split())[:256])
     book = load_book(settings)
     engine = open_ledger(settings.ledger_url, read_only=dry_run)
-    lock = nullcontext() if dry_run else ingest_lock(settings)
     try:
-        with lock, bar("reprice") as progress:
-            report = reprice(engine, book, which, now_us(), author, progress)
+        with Turns(lambda: ingest_lock(settings), TURN_S, FREE_S) as turns, bar("reprice") as progress:
+            take_turn = turns.take if author else _no_turn
+            report = reprice(engine, book, which, now_us(), author, progress, take_turn)
     finally:
         engine.dispose()
     for line in lines(report, dry_run):
         click.echo(line)
+
+
+def _no_turn() -> None:
+    """Who only looks needs no lock."""
 
 
 def lines(report: Report, dry_run: bool) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 A cost changes where today's book gives another one: for calls that had no price, and where a past price was corrected.
 Left as they are: a cost that came with its call, unless asked for, and a cost whose price the book no longer holds.
-Whoever writes holds the lock of the ingest, so that nobody else changes calls meanwhile. Every batch is a transaction:
-what a crash leaves is a consistent ledger, and the next run finds the rest.
+Whoever writes holds the lock of the ingest during a page, which is read and written in one transaction: nobody else
+changes those calls meanwhile, what a crash leaves is a consistent ledger, and the next run finds the rest. Between
+pages the ingest may store, merge and move calls; what it stores it has priced itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -111,13 +112,14 @@ def reprice(
     now_us: int,
     by: Author | None = None,
     progress: Progress | None = None,
+    take_turn: Callable[[], None] = lambda: None,
 ) -> Report:
     """Finds the calls whose cost differs by the book, and writes their new cost when `by` says who does.
 
-    The caller holds the ingest's lock while it writes. Raises InputError for a price that makes one call dearer than
-    the ledger can hold.
+    `take_turn` is called before each page: when it returns, the caller holds the ingest's lock, which it may have given
+    up for a while. Raises InputError for a price that makes one call dearer than the ledger can hold.
     """
-    return _Run(engine, book, which, now_us, by).run(progress)
+    return _Run(engine, book, which, now_us, by).run(progress, take_turn)
 
 
 class _Run:
@@ -131,13 +133,15 @@ class _Run:
         self._report = Report()
         self._months: dict[int, str] = {}
 
-    def run(self, progress: Progress | None) -> Report:
+    def run(self, progress: Progress | None, take_turn: Callable[[], None]) -> Report:
         in_all = self._count() if progress else 0
         after = (self._which.period.start_us, b"")
+        take_turn()
         while rows := self._page(after):
             after = rows[-1][1], rows[-1][0]
             if progress:
                 progress(self._report.looked_at, in_all)
+            take_turn()
         return self._report
 
     def _page(self, after: tuple[int, bytes]) -> Sequence[Row]:

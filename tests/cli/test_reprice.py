@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from collector.cli import acts, main
 from collector.core.prices import PriceBook
+from collector.ledger import reprice as ledger_reprice
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger
 from collector.locks import hold
@@ -101,6 +102,25 @@ def test_while_another_process_holds_the_lock_only_a_dry_run_runs(
     with hold(tmp_path / "ingest.lock", "a test"):
         assert run(*OCTOBER).exit_code == 75
         assert run(*OCTOBER, "--dry-run").exit_code == 0
+
+
+def test_the_lock_is_left_free_between_turns_for_the_ingest(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_reprice, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("collector.cli.reprice.TURN_S", 0.0)
+    held: list[bool] = []
+
+    def look(_: float) -> None:  # what stands for the pause
+        with hold(tmp_path / "ingest.lock", "the ingest"):
+            held.append(True)
+
+    monkeypatch.setattr("collector.locks.time.sleep", look)
+    done = run(*OCTOBER)
+    assert "3 calls looked at, 2 changed" in done.stdout
+    assert len(held) == 3  # between its four pages, the last of them empty
+    with hold(tmp_path / "ingest.lock", "afterwards"):
+        assert run("check").exit_code == 0
 
 
 def test_prices_check_lists_what_is_unpriced_and_the_line_that_fills_it_in(run: Callable[..., Result]) -> None:

@@ -243,6 +243,35 @@ def test_what_a_crash_leaves_is_consistent_and_the_next_run_finds_the_rest(
     assert check(engine) == []
 
 
+def test_calls_may_be_stored_and_merged_between_two_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge moves a call that was changed already, one is better known now, one comes late, one is still ahead."""
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 2)
+    prices, turns = book(NEW), 0
+    engine = store(tmp_path, calls("\n".join(f"12:{at:02} openai new {at}/1 ok origin_id=r{at}" for at in range(6))))
+    meanwhile = calls("""
+        12:00 openai new 0/1  ok source=otlp origin_id=r0 id=01900000000070008000000000000001
+        12:01 openai new 50/1 ok source=gateway origin_id=r1 id=00900000000070008000000000000002
+        11:00 openai new 9/1  ok
+        12:05 openai new 70/1 ok source=gateway origin_id=r5
+    """)
+
+    def take_turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 2:
+            store(tmp_path, meanwhile, book=prices).dispose()
+
+    report = reprice(engine, prices, Which(OCTOBER), NOW_US, ANN, take_turn=take_turn)
+    with engine.connect() as connection:
+        query = "SELECT sum(cost_picousd IS NULL), sum(cost_picousd), sum(input_tokens), count(*) FROM v_calls"
+        unpriced, cost, tokens, rows = connection.exec_driver_sql(query).one()
+    assert (unpriced, cost) == (0, tokens * 2_000_000 + rows * 4_000_000)
+    assert (turns, report.total().calls) == (5, 2 + 4)
+    assert check(engine) == []
+    assert rebuilt(engine)
+    assert run(engine, prices).changed == {}
+
+
 def test_calls_of_one_instant_are_looked_at_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROWS_AT_ONCE", 3)
     engine = store(tmp_path, calls("\n".join(f"12:00 openai new {at}/1 ok" for at in range(10))))
