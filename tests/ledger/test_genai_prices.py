@@ -61,9 +61,8 @@ def test_2000_random_calls_cost_what_the_package_says(listed):
 
 
 def _rounding(price_set, usage):
-    """Half a picodollar a unit, for listed prices that are not whole picodollars; else nothing."""
-    listed = (text.split(" USD per ") for text in price_set.listed.values())
-    whole = all((Decimal(usd) * PICODOLLARS / int(per.replace(",", ""))) % 1 == 0 for usd, per in listed)
+    """Half a picodollar a unit where a listed price is not whole picodollars, as its text says; else nothing."""
+    whole = all("rounded" not in text for text in price_set.listed.values())
     return 0 if whole else Decimal(sum(usage.values())) / 2
 
 
