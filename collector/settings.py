@@ -72,6 +72,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment_bytes: Positive = 64 * 1024 * 1024
     journal_bytes: Positive = 4 * 1024 * 1024 * 1024
     batch_calls: Positive = 5_000
+    probe_days: Positive = 90  # how long single probes are kept; their sums stay
     max_query_days: Positive = 1_100
     row_query_days: Positive = 7
     max_prices_per_model: Positive = 2_000  # in the own price file
@@ -89,6 +90,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     first_byte_timeout_s: Seconds = 60.0
     total_timeout_s: Seconds = 600.0
     retention_days: Positive | None = None
+    retention_mb: Positive | None = None  # of the ledger's file: the oldest days go first
     limits: Limits = Limits()
 
 

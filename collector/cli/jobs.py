@@ -9,14 +9,16 @@ from collector.cli.bars import bar
 from collector.cli.collect import report
 from collector.cli.context import pass_settings
 from collector.clock import now_us
-from collector.jobs import JOBS, Job, Run, collect, job_named, last_runs, next_at
+from collector.core.errors import UsageError
+from collector.jobs import JOBS, Job, Run, Work, collect, job_named, last_runs, next_at
 from collector.ledger.engines import open_ledger
 from collector.settings import Settings
 
 EPILOG = """\b
 Examples:
   callmeter jobs
-  callmeter jobs run check"""
+  callmeter jobs run check
+  callmeter jobs run retention --dry-run"""
 HEADINGS = ("job", "every", "last", "took", "rows", "next", "what it does")
 
 
@@ -30,10 +32,17 @@ def jobs(ctx: click.Context) -> None:
 
 @jobs.command("run", epilog="\b\nExample:\n  callmeter jobs run drain")
 @click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @pass_settings
-def run(settings: Settings, name: str) -> None:
+def run(settings: Settings, name: str, dry_run: bool) -> None:
     """Run the job NAME now, whether it is due or not."""
     job = job_named(name)
+    if dry_run:
+        if job.plan is None:
+            raise UsageError(f"the job {name} cannot say beforehand what it would do: leave --dry-run out")
+        engine = open_ledger(settings.ledger_url, read_only=True)
+        click.echo(job.plan(Work(settings, engine, now_us())))
+        return
     with bar(name) as progress:
         failed = collect(settings, now_us, [job], progress)
     report(failed)

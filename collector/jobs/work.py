@@ -24,7 +24,7 @@ class Job(msgspec.Struct, frozen=True):
     """One job. `run` returns how many rows it wrote or read.
 
     `is_set` says whether the settings ask for it, by what `setting` names; `needed` whether there is anything to do.
-    A job that `feeds` writes to the journal, which is taken into the ledger after it.
+    `plan` says what it would do. A job that `feeds` writes to the journal, which is taken into the ledger after it.
     """
 
     name: str
@@ -35,4 +35,5 @@ class Job(msgspec.Struct, frozen=True):
     is_set: Callable[[Settings], bool] = lambda settings: True
     setting: str = ""
     needed: Callable[[Work], bool] = lambda work: True
+    plan: Callable[[Work], str] | None = None
     feeds: bool = False

@@ -1,7 +1,8 @@
 """Proves that the books agree with themselves: every difference is a sentence that names both numbers.
 
 1. Rows = cells: quarters and users from the rows, days from the quarters, by SQL that shares nothing with ingest.
-2. Health cells, made anew from the rows in a database of their own.
+   Where rows were pruned: rows + pruned = quarters by UTC day, and users = days in sums without users.
+2. Health cells, made anew from the rows in a database of their own; where rows were pruned, by UTC day.
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
 4. The first cost of a call and its adjustments add up to its cost.
 5. Accepted = stored + merged + open + rejected, segment by segment, and with the journal's files.
@@ -10,7 +11,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -18,12 +19,14 @@ from sqlalchemy.schema import Table
 
 from collector.core.meters import COMMON_METERS, METERS
 from collector.core.outcomes import OUTCOMES_BY_CODE
-from collector.core.periods import QUARTER_S, SECOND_US, day_bounds, day_number, format_day
+from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_bounds, day_number, format_day
 from collector.core.prices import PriceSet, price_usage
 from collector.ledger import schema
 from collector.ledger.adjusted import broken_chains
-from collector.ledger.names import zones
+from collector.ledger.check_health import copy_pruned, health_differences
+from collector.ledger.names import name_of, zones
 from collector.ledger.priced import set_of
+from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of
 from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.books import counted_beyond
 from collector.ledger.rollups import Cells, Progress, all_probes, all_rows, health_floor
@@ -32,6 +35,10 @@ from collector.ledger.rows import AT, Row, meters_of
 SHOWN = 20  # differences of one kind that are written out; the rest are counted
 
 _QUARTER_US = QUARTER_S * SECOND_US
+_DAY_US = DAY_S * SECOND_US
+_DAY_QUARTERS = DAY_S // QUARTER_S
+_BETWEEN = "WHERE started_at >= ? AND started_at < ?"
+_PRUNED_DAYS = "(SELECT day FROM pruned_days)"
 _SUMS = ("calls", *(meter.column for meter in METERS.values()), "cost", "reported_calls", "reported_cost")
 _ROW_KEYS = {"reason": "unpriced_reason"}
 _NAMED_KEYS = ("model", "provider", "app", "key", "user", "reason")
@@ -79,10 +86,30 @@ class _Side(NamedTuple):
 
 def _quarters(connection: Connection) -> Iterator[str]:
     keys = _keys_of(schema.usage_quarters)
-    calls = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:]))
-    cells = _Side("the quarter-hour", f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM usage_quarters")
+    whole = f"WHERE started_at / {_DAY_US} NOT IN {_PRUNED_DAYS}"
+    calls = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:], whole))
+    where = f"WHERE quarter / {_DAY_QUARTERS} NOT IN {_PRUNED_DAYS}"
+    cells = _Side("the quarter-hour", f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM usage_quarters {where}")
     for key, sentence in _differences(connection, calls, cells, keys):
         yield f"{_clock(key[0] * QUARTER_S)}, {sentence}"
+    yield from _pruned(connection, keys[1:])
+
+
+def _pruned(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
+    """Of UTC days with pruned rows: what is left + what was pruned against the quarter cells."""
+    left = _from_rows(f"started_at / {_DAY_US}", keys, f"WHERE started_at / {_DAY_US} IN {_PRUNED_DAYS}")
+    gone = f"SELECT day, {_columns(keys)}, {_columns(_SUMS)} FROM pruned_days"
+    summed = ", ".join(f'sum("{name}")' for name in _SUMS)
+    named = ", ".join(["day", *(f'"{key}"' for key in keys), *(f'"{name}"' for name in _SUMS)])
+    both = f"WITH told ({named}) AS ({left} UNION ALL {gone}) SELECT day, {_columns(keys)}, {summed} FROM told"
+    calls = _Side("calls and pruned ones", f"{both} GROUP BY day, {_columns(keys)}")
+    cells = _Side(
+        "the quarter-hours",
+        f"SELECT quarter / {_DAY_QUARTERS}, {_columns(keys)}, {summed} FROM usage_quarters"
+        f" WHERE quarter / {_DAY_QUARTERS} IN {_PRUNED_DAYS} GROUP BY 1, {_columns(keys)}",
+    )
+    for key, sentence in _differences(connection, calls, cells, ("day", *keys)):
+        yield f"{format_day(key[0])} in UTC, {sentence}"
 
 
 def _days(connection: Connection) -> Iterator[str]:
@@ -103,13 +130,33 @@ def _days(connection: Connection) -> Iterator[str]:
 
 
 def _users(connection: Connection) -> Iterator[str]:
-    """The user cells against the rows."""
+    """The user cells against the rows; where rows were pruned, against the day cells, without users."""
     keys = _keys_of(schema.user_days)[2:]
+    rows_from = instant_of(connection, ROWS_FROM)
     for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.user_days):
+        if start_us < rows_from:
+            if start_us >= instant_of(connection, USERS_FROM + zone):
+                yield from _pruned_users(connection, zone, zone_id, day)
+            continue
         calls = _Side("the calls", _from_rows(None, keys), (start_us, end_us))
         cells = _day_cells("user_days", keys, zone_id, day)
         for _, sentence in _differences(connection, calls, cells, keys):
             yield f"{format_day(day)} in {zone}, users, {sentence}"
+
+
+def _pruned_users(connection: Connection, zone: str, zone_id: int, day: int) -> Iterator[str]:
+    keys = _keys_of(schema.user_days)[3:]
+    summed = ", ".join(f'sum("{name}")' for name in _SUMS)
+    users, days = (
+        _Side(
+            name,
+            f"SELECT {_columns(keys)}, {summed} FROM {table} WHERE zone = ? AND day = ? GROUP BY {_columns(keys)}",
+            (zone_id, day),
+        )
+        for name, table in (("the users", "user_days"), ("the day", "usage_days"))
+    )
+    for _, sentence in _differences(connection, users, days, keys):
+        yield f"{format_day(day)} in {zone}, users, {sentence}"
 
 
 def _each_day(connection: Connection, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
@@ -127,8 +174,8 @@ def _day_cells(table: str, keys: Sequence[str], zone_id: int, day: int) -> _Side
     return _Side("the day", sql, (zone_id, day))
 
 
-def _from_rows(bucket: str | None, keys: Sequence[str]) -> str:
-    """The sums of rows by keys: of all with a bucket, else of those between two instants."""
+def _from_rows(bucket: str | None, keys: Sequence[str], where: str = _BETWEEN) -> str:
+    """The sums of rows by keys, and by a bucket where there is one."""
     columns = [f'coalesce("{_ROW_KEYS.get(key, key)}", 0)' for key in keys]
     grouped = [bucket, *columns] if bucket else columns
     meters = [
@@ -138,7 +185,6 @@ def _from_rows(bucket: str | None, keys: Sequence[str]) -> str:
         for name, meter in METERS.items()
     ]
     sums = ["count(*)", *meters, "sum(coalesce(cost, 0))", "count(reported_cost)", "sum(coalesce(reported_cost, 0))"]
-    where = "" if bucket else "WHERE started_at >= ? AND started_at < ?"
     places = ", ".join(str(at) for at in range(1, len(grouped) + 1))
     return f"SELECT {', '.join(grouped + sums)} FROM calls {where} GROUP BY {places}"
 
@@ -161,7 +207,7 @@ def _differences(
 
 def _described(connection: Connection, keys: Sequence[str], key: Sequence[int]) -> str:
     values = dict(zip(keys, key, strict=True))
-    parts = [f"{name} {_name(connection, values[name])}" for name in _NAMED_KEYS if values.get(name)]
+    parts = [f"{name} {name_of(connection, values[name])}" for name in _NAMED_KEYS if values.get(name)]
     outcome = OUTCOMES_BY_CODE.get(values.get("outcome", 0))
     return " ".join([*parts, str(outcome) if outcome else f"outcome {values.get('outcome')}"])
 
@@ -172,8 +218,9 @@ def _rows(connection: Connection, progress: Progress | None) -> Iterator[str]:
     try:
         with shadow.connect() as other:
             schema.health.create(other)
+            copy_pruned(connection, other)
             yield from _costs(connection, other, progress)
-            yield from _health(connection, other)
+            yield from health_differences(connection, other)
     finally:
         shadow.dispose()
 
@@ -218,31 +265,6 @@ def _cost_problem(row: Row, sets: Mapping[int, PriceSet]) -> str | None:
     return f"its cost is {cost}, its price set {price_set.id} makes it {priced.unpriced_reason or priced.cost}"
 
 
-def _health(connection: Connection, shadow: Connection) -> Iterator[str]:
-    columns = [column.name for column in schema.health.columns]
-    query = sa.select(schema.health).order_by(*schema.health.primary_key.columns)
-    kept, made = (each.execute(query.execution_options(yield_per=1000)) for each in (connection, shadow))
-    for key, cell, told in _side_by_side(map(tuple, kept), map(tuple, made)):
-        name, a, b = next((n, a, b) for n, a, b in zip(columns[4:], told, cell, strict=True) if a != b)
-        grain, bucket, model, provider = key
-        where = f"model {_name(connection, model)} provider {_name(connection, provider)}"
-        yield f"health, grain {grain}, bucket {bucket}, {where}: the calls say {name} {_plain(a)}, the cell {_plain(b)}"
-
-
-def _side_by_side(kept: Iterator[Row], made: Iterator[Row]) -> Iterator[tuple[Row, Row, Row]]:
-    """Keys at which two ordered streams of cells differ, with what each says; a cell that is absent says nothing."""
-    nothing = (0,) * 12 + (None,) * 3
-    one, other = next(kept, None), next(made, None)
-    while one is not None or other is not None:
-        key = min(row[:4] for row in (one, other) if row is not None)
-        left = one if one is not None and one[:4] == key else None
-        right = other if other is not None and other[:4] == key else None
-        if left != right:
-            yield key, left[4:] if left else nothing, right[4:] if right else nothing
-        one = next(kept, None) if left is not None else one
-        other = next(made, None) if right is not None else other
-
-
 def _attempts(connection: Connection) -> Iterator[str]:
     found = connection.exec_driver_sql(
         "SELECT lower(hex(a.call_id)), count(*), c.attempts FROM attempts AS a LEFT JOIN calls AS c ON c.id = a.call_id"
@@ -268,8 +290,10 @@ def _accounts(connection: Connection) -> Iterator[str]:
                 f" + rejected {rejected + missing} is {stored + merged + opened + rejected + missing}"
             )
     there = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
-    if there != stored_in_all:
-        yield f"there are {there} calls, and the segments say that {stored_in_all} were stored"
+    gone = connection.execute(sa.select(sa.func.sum(schema.pruned_days.c.calls))).scalar() or 0
+    if there + gone != stored_in_all:
+        pruned = f" and {gone} pruned ones" if gone else ""
+        yield f"there are {there} calls{pruned}, and the segments say that {stored_in_all} were stored"
 
 
 def _files(engine: Engine, journal_dir: Path) -> Iterator[str]:
@@ -304,15 +328,6 @@ def _columns(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _name(connection: Connection, name_id: int) -> str:
-    query = sa.select(schema.names.c.name).where(schema.names.c.id == name_id)
-    return str(connection.execute(query).scalar() or f"({name_id})")
-
-
 def _clock(seconds: int) -> str:
     day, rest = divmod(seconds, 86_400)
     return f"{format_day(day)} {rest // 3600:02d}:{rest % 3600 // 60:02d} UTC"
-
-
-def _plain(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)

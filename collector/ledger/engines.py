@@ -119,8 +119,13 @@ def _prepare_sqlite(engine: Engine, read_only: bool) -> None:
 
 
 def _to_wal(cursor: Any) -> None:
-    """A file that is no database stays as it is: whoever reads it first gets the error."""
+    """A file that is no database stays as it is: whoever reads it first gets the error.
+
+    A new one can give room back to the disk, piece by piece: that has to be said before its first page is written.
+    """
     try:
+        if not cursor.execute("PRAGMA page_count").fetchone()[0]:
+            cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         cursor.execute("PRAGMA journal_mode = WAL")
     except Exception as error:
         if "not a database" not in str(error):

@@ -76,6 +76,12 @@ def zones(connection: Connection) -> dict[str, int]:
     return {row.name: row.id for row in found}
 
 
+def name_of(connection: Connection, name_id: int) -> str:
+    """The name of an id, or the id in brackets where there is none."""
+    found = connection.execute(sa.select(names.c.name).where(names.c.id == name_id)).scalar()
+    return str(found or f"({name_id})")
+
+
 def by_id(connection: Connection, ids: Collection[int]) -> dict[int, str]:
     """The names of ids."""
     found: dict[int, str] = {}

@@ -15,12 +15,14 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import Table
 
 from collector.core import histograms
+from collector.core.errors import LedgerError
 from collector.core.histograms import Histogram
 from collector.core.meters import COMMON_METERS, METERS
 from collector.core.outcomes import OUTCOME_CODES, Outcome
-from collector.core.periods import QUARTER_S, SECOND_US, check_zone, day_number
+from collector.core.periods import QUARTER_S, SECOND_US, check_zone, day_bounds, day_number, format_day
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
+from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of, raise_instant
 from collector.ledger.rows import AT, METERS_AT, METERS_END, Row, sparse_of
 
 FIVE_MINUTES, HOURS = 0, 1  # grains of health cells; a larger one is the id of a zone
@@ -36,6 +38,7 @@ _FIVE_US = 300 * SECOND_US
 _DAY_FIVES = 288
 _ROWS_AT_ONCE = 5_000
 _KEYS_AT_ONCE = 5_000
+_KEYS = 7  # of a usage cell, besides its time
 
 _MODEL, _PROVIDER, _APP, _KEY, _USER = AT["model"], AT["provider"], AT["app"], AT["key"], AT["user"]
 _PRICE, _REASON, _OUTCOME = AT["price"], AT["unpriced_reason"], AT["outcome"]
@@ -97,13 +100,21 @@ class Cells:
     """What rows add to the cells, or take from them when `sign` is -1.
 
     `zones` are the declared ones with their ids; `floor` is the first bucket of five minutes that is kept.
-    `only_days`: nothing but the day cells of these zones.
+    `only_days`: nothing but the day cells of these zones, from the days of `first_days` on, by zone id.
     """
 
-    def __init__(self, zones: Mapping[str, int], floor: int, *, only_days: bool = False) -> None:
+    def __init__(
+        self,
+        zones: Mapping[str, int],
+        floor: int,
+        *,
+        only_days: bool = False,
+        first_days: Mapping[int, int] | None = None,
+    ) -> None:
         self._zones = dict(zones)
         self._floor = floor
         self._only_days = only_days
+        self._first_days = first_days or {}
         self._days: dict[int, tuple[int, ...]] = {}
         self._usage: dict[Key, Sums] = {}
         self._users: dict[Key, Sums] = {}
@@ -192,7 +203,8 @@ class Cells:
             base = ((key[0], key[1:], sums) for key, sums in self._users.items())
         for days, rest, sums in base:
             for zone, day in zip(zone_ids, days, strict=True):
-                _fold(cells, (zone, day, *rest), sums)
+                if day >= self._first_days.get(zone, day):
+                    _fold(cells, (zone, day, *rest), sums)
         return cells
 
     def _health_cells(self) -> dict[Key, Health]:
@@ -210,7 +222,9 @@ class Cells:
             if grain == FIVE_MINUTES:
                 yield FIVE_MINUTES, bucket
             yield HOURS, bucket // 12 if grain == FIVE_MINUTES else bucket
-        yield from zip(self._zones.values(), days, strict=True)
+        for zone, day in zip(self._zones.values(), days, strict=True):
+            if day >= self._first_days.get(zone, day):
+                yield zone, day
 
 
 def health_floor(connection: Connection) -> int:
@@ -232,23 +246,63 @@ def raise_floor(connection: Connection, now_us: int) -> int:
 
 
 def declare(connection: Connection, zones: Iterable[str], progress: Progress | None = None) -> dict[str, int]:
-    """All declared zones with their ids, these among them; a new one gets its day cells from the rows."""
+    """All declared zones with their ids, these among them; a new one gets its day cells from the rows.
+
+    Days of which rows were pruned are made from the finer cells; of their users nothing can be told in the new zone.
+    """
     before = interning.zones(connection)
     declared = _declared(connection, zones)
     if added := {zone: at for zone, at in declared.items() if zone not in before}:
-        _count_all(connection, Cells(added, health_floor(connection), only_days=True), progress)
+        first_days = _first_whole_days(connection, added)
+        cells = Cells(added, health_floor(connection), only_days=True, first_days=first_days)
+        _count_all(connection, cells, progress)
+        if first_days:
+            _days_from_cells(connection, added, first_days)
     return declared
 
 
 def rebuild(engine: Engine, zones: Iterable[str] = (), progress: Progress | None = None) -> None:
     """Makes all cells anew from the rows, in one transaction; readers see the old ones until it is done.
 
-    Day cells are made for the declared zones and for `zones`, which are declared by this.
+    Day cells are made for the declared zones and for `zones`, which are declared by this. Raises LedgerError when rows
+    were pruned: then the cells know more than the rows.
     """
     with engines.writing(engine).begin() as connection:
+        if at := instant_of(connection, ROWS_FROM):
+            day = format_day(day_number(at, "UTC"))
+            raise LedgerError(f"rows before {day} were pruned: the cells cannot be made anew from the rows")
         for rollup in ROLLUPS:
             connection.execute(sa.delete(rollup.table))
         _count_all(connection, Cells(_declared(connection, zones), health_floor(connection)), progress)
+
+
+def _first_whole_days(connection: Connection, zones: Mapping[str, int]) -> dict[int, int]:
+    """By zone id the first day of which no row was pruned; empty when none ever was."""
+    rows_from = instant_of(connection, ROWS_FROM)
+    if not rows_from:
+        return {}
+    for zone in zones:
+        first = day_number(rows_from - 1, zone) + 1
+        raise_instant(connection, USERS_FROM + zone, day_bounds(first, zone)[0])
+    return {at: day_number(rows_from - 1, zone) + 1 for zone, at in zones.items()}
+
+
+def _days_from_cells(connection: Connection, zones: Mapping[str, int], first_days: Mapping[int, int]) -> None:
+    """Day cells of the days before `first_days`, from quarters and from hours."""
+    usage: dict[Key, Sums] = {}
+    health: dict[Key, Health] = {}
+    for zone, at in zones.items():
+        end_us = day_bounds(first_days[at], zone)[0]
+        quarters = sa.select(schema.usage_quarters).where(schema.usage_quarters.c.quarter < end_us // _QUARTER_US)
+        for quarter, *rest in connection.execute(quarters):
+            _fold(usage, (at, day_number(quarter * _QUARTER_US, zone), *rest[:_KEYS]), list(rest[_KEYS:]))
+        hours = sa.select(schema.health).where(schema.health.c.grain == HOURS)
+        for row in connection.execute(hours):
+            day = day_number(row.bucket * 12 * _FIVE_US, zone)
+            if day < first_days[at]:
+                health.setdefault((at, day, row.model, row.provider), Health()).add(health_of(row))
+    _write_usage(connection, schema.usage_days, schema.usage_days.name, usage)
+    _write_health(connection, schema.health.name, health)
 
 
 def _declared(connection: Connection, zones: Iterable[str]) -> dict[str, int]:
@@ -406,10 +460,11 @@ def _health_known(connection: Connection, name: str, keys: list[Key]) -> Iterato
             tuple(part for key in some for part in key),
         )
         for row in found:
-            yield tuple(row[:4]), _health_of(row)
+            yield tuple(row[:4]), health_of(row)
 
 
-def _health_of(row: Any) -> Health:
+def health_of(row: Any) -> Health:
+    """The counts and histograms of a row of health cells."""
     cell = Health()
     cell.counts = list(row[4 : 4 + _COUNTS])
     cell.latency, cell.first_token, cell.throughput = map(histograms.from_bytes, row[4 + _COUNTS :])

@@ -213,35 +213,51 @@ closed_pieces = Table(
 # 0 are what was there before the first closed month. The sum over all closes is what is booked.
 booked = _cell("booked", "close", "day", "model", "provider", "app", "key", "price", "reason")
 
+HEALTH_COUNTS = (
+    "ok",
+    "provider_fault",
+    "rate_limited",
+    "other",
+    "first_ok",
+    "first_fault",
+    "first_limited",
+    "last_ok",
+    "last_fault",
+    "last_limited",
+    "probe_ok",
+    "probe_fault",
+)
+
+
+def _health(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        *(Column(key, Integer, primary_key=True, autoincrement=False) for key in _HEALTH_KEYS),
+        *(Column(count, BigInteger, nullable=False) for count in HEALTH_COUNTS),
+        Column("latency", LargeBinary),  # log-bucket histograms, see core.histograms
+        Column("first_token", LargeBinary),
+        Column("throughput", LargeBinary),
+        sqlite_with_rowid=False,
+    )
+
+
 # grain: 0 five minutes, 1 hours, or the names.id of a declared zone (then bucket is a day).
 # Attempts count at their own provider and model; a call's first and last outcome at that attempt's provider.
-health = Table(
-    "health",
+_HEALTH_KEYS = ("grain", "bucket", "model", "provider")
+health = _health("health")
+
+# What pruned calls and probes had added to the day cells in UTC: rows + pruned = cells.
+pruned_days = _cell("pruned_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
+pruned_health = _health("pruned_health")
+
+# Pruned records that would be known again: 63 bits of the digest of an id, or of provider and origin id (origin_key).
+identities = Table(
+    "identities",
     metadata,
-    Column("grain", Integer, primary_key=True, autoincrement=False),
-    Column("bucket", Integer, primary_key=True, autoincrement=False),
-    Column("model", Integer, primary_key=True, autoincrement=False),
-    Column("provider", Integer, primary_key=True, autoincrement=False),
-    *(
-        Column(name, BigInteger, nullable=False)
-        for name in (
-            "ok",
-            "provider_fault",
-            "rate_limited",
-            "other",
-            "first_ok",
-            "first_fault",
-            "first_limited",
-            "last_ok",
-            "last_fault",
-            "last_limited",
-            "probe_ok",
-            "probe_fault",
-        )
-    ),
-    Column("latency", LargeBinary),  # log-bucket histograms, see core.histograms
-    Column("first_token", LargeBinary),
-    Column("throughput", LargeBinary),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    Column("minute", Integer, primary_key=True, autoincrement=False),  # since 1970, of the call's start
+    Column("day", Integer, nullable=False),  # since 1970 UTC, on which it was pruned
     sqlite_with_rowid=False,
 )
 

@@ -19,6 +19,7 @@ from collector.core.errors import InputError
 from collector.core.prices import PriceBook
 from collector.ledger import adjusted, merge, names, schema
 from collector.ledger.priced import Billed, PriceSets, bill, price_bodies
+from collector.ledger.pruned import Pruned
 from collector.ledger.rollups import Cells
 from collector.ledger.rows import (
     AT,
@@ -62,7 +63,7 @@ class Desk(msgspec.Struct):
 
 
 class Settled(NamedTuple):
-    """How many calls became rows and how many joined one; `rejected` by their place, with the reason."""
+    """How many calls became rows, how many joined one or a pruned one; `rejected` by their place, with the reason."""
 
     stored: int
     merged: int
@@ -90,10 +91,14 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     rejected: dict[int, str] = {}
     fit: list[_Fit] = []
     titles: dict[str, str] = {}
+    pruned, gone = Pruned(desk.connection, arrivals), 0
     for place, arrival in enumerate(arrivals):
         try:
             check(arrival)
             call = tidy(arrival)
+            if pruned.has(call):
+                gone += 1
+                continue
             fit.append(_Fit(call, bill(call, desk.book), origin_key(call)))
         except InputError as error:
             rejected[place] = str(error)
@@ -106,7 +111,7 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     _insert(desk, fresh)
     joined = _merge(desk, others) if others else 0
     desk.names.label(desk.connection, "app", titles)
-    return Settled(len(fresh) + joined, len(others) - joined, rejected)
+    return Settled(len(fresh) + joined, len(others) - joined + gone, rejected)
 
 
 def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:

@@ -125,3 +125,21 @@ def test_a_new_zone_gets_its_day_cells_from_the_rows(tmp_path: Path) -> None:
     with engine.connect() as connection:
         query = "SELECT sum(calls) FROM usage_days JOIN names ON names.id = zone WHERE name = 'Asia/Kathmandu'"
         assert connection.scalar(sa.text(query)) == 2
+
+
+def test_retention_says_beforehand_what_it_would_prune(tmp_path: Path) -> None:
+    journal(tmp_path)
+    run(tmp_path, "collect")
+    (tmp_path / "c.toml").write_text("[settings]\nretention_days = 1\n")
+    done = run(tmp_path, "--config", str(tmp_path / "c.toml"), "jobs", "run", "retention", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("would prune 2 calls before 20")
+    assert stored(tmp_path)[0] == 2
+    assert run(tmp_path, "--config", str(tmp_path / "c.toml"), "jobs", "run", "retention").exit_code == 0
+    assert stored(tmp_path)[0] == 0
+    assert run(tmp_path, "check").stdout.startswith("the books agree")
+
+
+def test_a_job_that_cannot_be_tried_dry_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, "jobs", "run", "drain", "--dry-run")
+    assert (done.exit_code, "cannot say beforehand" in done.stderr) == (2, True)

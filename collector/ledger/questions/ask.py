@@ -1,11 +1,12 @@
 """Runs a question. Everything else in this package only builds SELECTs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from sqlalchemy import Engine, Row, Select, select
 
-from collector.ledger.schema import names
+from collector.ledger.pruned import ROWS_FROM, USERS_FROM
+from collector.ledger.schema import meta, names
 
 Question: TypeAlias = Select[*tuple[Any, ...]]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -22,6 +23,19 @@ def total(answer: Iterable[AnyRow], column: str) -> int:
     return sum(getattr(row, column) or 0 for row in answer)
 
 
-def declared_zones(engine: Engine) -> frozenset[str]:
+class Kept(frozenset[str]):
+    """The zones that day cells are kept for, and from which instant on single calls are, in microseconds."""
+
+    rows_from_us = 0  # 0: of all calls
+    users_from_us: Mapping[str, int]  # by zone: from where on its user cells are complete
+
+
+def declared_zones(engine: Engine) -> Kept:
     """The zones that the ledger keeps day cells for."""
-    return frozenset(row.name for row in rows(engine, select(names.c.name).where(names.c.kind == "zone")))
+    kept = Kept(row.name for row in rows(engine, select(names.c.name).where(names.c.kind == "zone")))
+    told = {
+        row.key: int(row.value) for row in rows(engine, select(meta).where(meta.c.key.like("%\\_from%", escape="\\")))
+    }
+    kept.rows_from_us = told.get(ROWS_FROM, 0)
+    kept.users_from_us = {zone: told.get(USERS_FROM + zone, 0) for zone in kept}
+    return kept

@@ -28,9 +28,9 @@ from sqlalchemy import (
 
 from collector.core.errors import UsageError
 from collector.core.meters import COMMON_METERS, METERS
-from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, is_whole_days, offsets
+from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, format_day, is_whole_days, offsets
 from collector.core.selection import DIMENSIONS, Selection
-from collector.ledger.questions.ask import Question
+from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.schema import calls, names, usage_days, usage_quarters, user_days
 
 Number = ColumnElement[int]
@@ -76,20 +76,29 @@ def choose(
     """The smallest source that knows a period's days and the dimensions asked for, in `by` or by the filter.
 
     `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number).
-    Raises UsageError where the answer would take more of them.
+    Raises UsageError where the answer would take more of them, or of such that were pruned.
     """
     needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
     in_days = period.zone in zones and is_whole_days(period)
     if "user" not in needed:
         return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
     if in_days and needed.isdisjoint({"app", "key"}):
+        refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
         return _day_cells(user_days, period)
     if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
         raise UsageError(
             f"by user, this is answered from single calls, for {row_days} days at most: choose a shorter period,"
             f" or whole days in {' or '.join(sorted(zones))} without a filter by app or key"
         )
+    refuse_pruned(period, zones.rows_from_us if isinstance(zones, Kept) else 0)
     return _rows(period)
+
+
+def refuse_pruned(period: Period, from_us: int) -> None:
+    """Raises UsageError for a period that begins before what is asked for is kept."""
+    if period.start_us < from_us:
+        day = format_day(day_number(from_us, period.zone))
+        raise UsageError(f"this is answered from single calls, and those before {day} are pruned: choose a later start")
 
 
 def chosen(selection: Selection, source: Source) -> ColumnElement[bool]:
