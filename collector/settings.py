@@ -75,6 +75,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probe_days: Positive = 90  # how long single probes are kept; their sums stay
     max_query_days: Positive = 1_100
     row_query_days: Positive = 7
+    search_bytes: Positive = 32 * 1024 * 1024  # of the journal, read to find one call in it
+    max_waiting_pages: Positive = 64  # requests for models, generations, metrics: running or waiting
     max_prices_per_model: Positive = 2_000  # in the own price file
     usage_wait_s: Seconds = 2.0  # how long a finished stream is read on for its usage
     drain_s: Seconds = 20.0  # how long a stopping gateway waits for running calls

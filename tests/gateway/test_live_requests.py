@@ -88,7 +88,7 @@ def test_openrouters_surface_tells_errors_in_openrouters_shape(tmp_path: Path) -
     async def main() -> None:
         async with gateway(tmp_path, Provider(plain())) as live:
             reply = await live.ask(chat(model="gpt-99"), "/api/v1/chat/completions")
-            assert (reply.error["code"], reply.error["metadata"]["error_type"]) == (404, "model_not_found")
+            assert (reply.error["code"], reply.error["metadata"]["error_type"]) == (404, "not_found")
             assert (await live.only()).outcome is Outcome.REFUSED
 
     run(main)

@@ -15,8 +15,11 @@ from collector.intake.gateway.asked import read_asked
 from collector.intake.gateway.errors import Problem, Refusal, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
 from collector.intake.gateway.identity import KeyNames, app_of, key_of, session_of
-from collector.intake.gateway.models import model_list
-from collector.intake.gateway.operations import BY_PATH, MODELS_PATHS, Operation, Surface, error_shape_of, surface_of
+from collector.intake.gateway.operations import BY_PATH, Operation, Surface, error_shape_of, surface_of
+from collector.intake.gateway.pages.reading import Reading
+from collector.intake.gateway.pages.served import Asked, Sources
+from collector.intake.gateway.pages.table import PAGES
+from collector.intake.gateway.pages.table import find as find_page
 from collector.intake.gateway.record import SOURCE, Caller, opened, refused
 from collector.intake.gateway.relay import Relay, Services
 from collector.intake.gateway.routing import Route, Routes, plan
@@ -38,14 +41,17 @@ class Gateway:
         self._running = 0
         self._stopping = False
         self.refusals: Counter[str] = Counter()
+        self._reading = Reading(Sources(services.settings, services.tariff.book))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(Client(scope, receive, send), scope["method"], scope["path"])
+            await self._http(
+                Client(scope, receive, send), scope["method"], scope["path"], scope.get("query_string", b"")
+            )
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
-    async def _http(self, client: Client, method: str, path: str) -> None:
+    async def _http(self, client: Client, method: str, path: str, query: bytes) -> None:
         place = BY_PATH.get(path)
         shape = error_shape_of(*place) if place else surface_of(path).error_shape
         try:
@@ -55,7 +61,7 @@ class Gateway:
                 admission.check_body_kind(client.headers)
                 await self._call(client, *place)
             else:
-                await self._page(client, method, path)
+                await self._page(client, method, path, query)
         except Refusal as refusal:
             self.refusals[refusal.problem.code] += 1
             await _tell(client, refusal.problem, shape)
@@ -105,21 +111,22 @@ class Gateway:
             await self._services.books.settled()
         await _tell(client, problem, shape, call.id)
 
-    async def _page(self, client: Client, method: str, path: str) -> None:
-        """What is read, not called: health, readiness, the list of models."""
-        if path in BY_PATH or (path in _PAGES and method not in _READING):
+    async def _page(self, client: Client, method: str, path: str, query: bytes) -> None:
+        """What is read, not called: health, readiness, and PAGES."""
+        state, found = _STATES.get(path), find_page(path)
+        is_known = state is not None or found is not None
+        if path in BY_PATH or (is_known and method not in _READING):
             allowed = "POST" if path in BY_PATH else "GET"
             raise Refusal(405, "method_not_allowed", f"{method} {path[:200]} is not served: use {allowed}")
-        page = _PAGES.get(path)
-        if page is None:
-            served = ", ".join([*BY_PATH, *_PAGES])
+        if state is not None:
+            status, body = state(self)
+            await client.answer(status, [JSON_TYPE], msgspec.json.encode(body))
+        elif found is not None:
+            page, parts = found
+            await self._reading.answer(client, page, Asked(page.surface, parts, query, time.time_ns() // 1000))
+        else:
+            served = ", ".join([*BY_PATH, *_STATES, *(page.path for page in PAGES)])
             raise Refusal(404, "unknown_path", f"{method} {path[:200]!r} is not served here: served are {served}")
-        status, body = page(self)
-        await client.answer(status, [JSON_TYPE], msgspec.json.encode(body))
-
-    def models(self) -> tuple[int, object]:
-        """The models that endpoints are configured for, in OpenAI's shape."""
-        return 200, model_list(self._routes)
 
     def health(self) -> tuple[int, object]:
         """The process answers."""
@@ -153,14 +160,11 @@ class Gateway:
         end = time.monotonic() + LAST_RECORDS_S
         while self._running and time.monotonic() < end:
             await asyncio.sleep(0.02)
+        self._reading.close()
         await self._services.upstream.__aexit__(None, None, None)
 
 
-_PAGES = {
-    "/healthz": Gateway.health,
-    "/readyz": Gateway.readiness,
-    **dict.fromkeys(MODELS_PATHS, Gateway.models),
-}
+_STATES = {"/healthz": Gateway.health, "/readyz": Gateway.readiness}
 
 
 def _busy(limit: int) -> Refusal:

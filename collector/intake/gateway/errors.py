@@ -80,13 +80,52 @@ def _openai(problem: Problem, provider: str | None) -> dict[str, Any]:
 
 
 def _openrouter(problem: Problem, provider: str | None) -> dict[str, Any]:
-    metadata = {"error_type": problem.code, "provider_name": provider, "param": problem.param}
+    metadata = {
+        "error_type": problem.code
+        if problem.code in OPENROUTER_TYPES
+        else _OPENROUTER_TYPES.get(problem.status, "server"),
+        "reason": problem.code,
+        "provider_name": provider,
+        "param": problem.param,
+    }
     error = {
         "code": problem.status,
         "message": problem.message,
         "metadata": {name: value for name, value in metadata.items() if value is not None},
     }
     return {"error": error}
+
+
+# OpenRouter's stable words (openrouter.ai/docs, errors), and the one for a status where the problem's own is none of
+# them.
+_WORDS = """
+    context_length_exceeded max_tokens_exceeded token_limit_exceeded string_too_long authentication permission_denied
+    payment_required rate_limit_exceeded provider_overloaded provider_unavailable invalid_request invalid_prompt
+    not_found precondition_failed payload_too_large unprocessable content_policy_violation refusal invalid_image
+    image_too_large image_too_small unsupported_image_format image_not_found image_download_failed server timeout
+    unmapped
+"""
+OPENROUTER_TYPES = frozenset(_WORDS.split())
+_OPENROUTER_TYPES = {
+    400: "invalid_request",
+    401: "authentication",
+    402: "payment_required",
+    403: "permission_denied",
+    404: "not_found",
+    408: "timeout",
+    413: "payload_too_large",
+    422: "unprocessable",
+    429: "rate_limit_exceeded",
+    502: "provider_unavailable",
+    503: "provider_unavailable",
+    504: "timeout",
+    524: "timeout",
+    529: "provider_overloaded",
+}
+
+
+def _openrouter_type(problem: Problem) -> str:
+    return problem.code if problem.code in OPENROUTER_TYPES else _OPENROUTER_TYPES.get(problem.status, "server")
 
 
 def _anthropic(problem: Problem, provider: str | None) -> dict[str, Any]:

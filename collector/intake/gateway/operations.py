@@ -27,6 +27,11 @@ class Surface(msgspec.Struct, frozen=True):
     keeps_usage: bool  # a stream's usage goes to the client even when it was not asked for
     names_provider: bool  # answers carry `provider` in their JSON
 
+    @property
+    def is_openrouter(self) -> bool:
+        """Whether it is OpenRouter's dialect that is spoken here."""
+        return self.error_shape == "openrouter"
+
 
 _OPENAI = ("openai", "openrouter")
 OPERATIONS = (
@@ -52,7 +57,6 @@ SURFACES = (
 )
 
 BY_PATH = {surface.prefix + operation.path: (surface, operation) for surface in SURFACES for operation in OPERATIONS}
-MODELS_PATHS = {surface.prefix + "/models": surface for surface in SURFACES}
 
 
 def surface_of(path: str) -> Surface:

@@ -9,9 +9,9 @@ class Tariff:
     """Prices closed calls by the book that was loaded at the start."""
 
     def __init__(self, book: PriceBook | None) -> None:
-        self._book = book
+        self.book = book
 
     def cost_header(self, call: Call) -> list[tuple[bytes, bytes]]:
         """X-Callmeter-Cost-Usd as exact decimal text; nothing where the call is unpriced."""
-        cost = charge(call, self._book).cost if self._book else None
+        cost = charge(call, self.book).cost if self.book else None
         return [] if cost is None else [(b"x-callmeter-cost-usd", format_usd(cost).encode())]

@@ -12,6 +12,13 @@ Question: TypeAlias = Select[*tuple[Any, ...]]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 
+def reading(url: str) -> Engine:
+    """The ledger, for questions alone. Raises LedgerError where there is none, or of another revision."""
+    from collector.ledger.engines import open_ledger
+
+    return open_ledger(url, read_only=True)
+
+
 def rows(engine: Engine, question: Question) -> list[AnyRow]:
     """All rows that a question selects, with its column labels as field names."""
     with engine.connect() as connection:

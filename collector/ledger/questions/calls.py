@@ -9,14 +9,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 
-from collector.core.calls import QUALITIES
+from collector.core.calls import QUALITIES, Call
 from collector.core.errors import UsageError
 from collector.core.meters import COMMON_METERS, METERS
-from collector.core.outcomes import OUTCOME_CODES
+from collector.core.outcomes import OUTCOME_CODES, Outcome
 from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.cells import is_one_of
+from collector.ledger.rows import origin_key
 from collector.ledger.schema import attempts, calls, names, price_sets
 
 MAX_PAGE = 1_000
@@ -76,6 +77,19 @@ EXTRA: dict[str, ColumnElement[Any]] = {
 def one(call_id: str) -> Question:
     """The call of an id of 32 hex digits, with COLUMNS and EXTRA. Raises UsageError for another text."""
     return _all_columns().where(_c.id == id_bytes(call_id))
+
+
+def of_origin(origin_id: str, providers: Collection[str]) -> Question:
+    """The calls that one of these providers gave an id, newest first, with COLUMNS and EXTRA."""
+    stand_ins = (Call("", "", 0, Outcome.UNKNOWN, provider=name, origin_id=origin_id) for name in providers)
+    keys = [key for each in stand_ins if (key := origin_key(each)) is not None]
+    question = _all_columns().where(_c.origin_key.in_(keys), _c.origin_id == origin_id)
+    return question.order_by(_c.started_at.desc())
+
+
+def names_of_kind(kind: str) -> Question:
+    """Every name of a kind, such as provider: column name."""
+    return select(names.c.name).where(names.c.kind == kind)
 
 
 def attempts_of(call_id: str) -> Question:

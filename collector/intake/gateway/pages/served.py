@@ -1,0 +1,74 @@
+"""What a page's handler is given, and what it gives. Handlers run in a thread of their own and may read the ledger."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from collector.core.prices import PriceBook
+from collector.intake.gateway.errors import Refusal
+from collector.intake.gateway.operations import Surface
+from collector.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from collector.intake.gateway.pages.listing import Listing
+
+JSON = "application/json"
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request for a page: the parts of its path that vary, its query as it was sent, and when it came."""
+
+    surface: Surface
+    path: Mapping[str, str]
+    query: bytes
+    now_us: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What is answered."""
+
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Sources:
+    """What pages are made from; `counters` tells what this process has counted."""
+
+    def __init__(
+        self, settings: Settings, book: PriceBook | None = None, counters: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
+        self.settings = settings
+        self.book = book
+        self.counters = counters
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> "Engine":
+        """The ledger, read only. Raises LedgerError where there is none yet, or of another revision."""
+        if self._engine is None:
+            from collector.ledger.questions.ask import reading
+
+            self._engine = reading(self.settings.ledger_url)
+        return self._engine
+
+    @cached_property
+    def models(self) -> "Listing":
+        """The models that can be routed, listed once an hour."""
+        from collector.intake.gateway.pages.listing import Listing
+
+        return Listing(self.settings, self.book)
+
+
+def json_reply(body: object) -> Reply:
+    """An answer in JSON."""
+    return Reply(msgspec.json.encode(body))
+
+
+def not_found(what: str) -> Refusal:
+    """The refusal of something that is not there."""
+    return Refusal(404, "not_found", what)
