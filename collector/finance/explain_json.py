@@ -9,6 +9,7 @@ from collector.core.meters import METERS
 from collector.core.prices import LineItem, PriceSet
 from collector.finance.explain import Adjustment, Explanation, usd
 from collector.finance.records import instant
+from collector.finance.why_total import Part, Total
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,12 +38,38 @@ def to_plain(told: Explanation) -> dict[str, Any]:
             "first_cost_usd": usd(told.first_cost),
             "notice": told.notice,
         },
-        "price": _price(told) if told.price else None,
+        "price": _price(told.price, told.call["price_id"], told.source_sentence),
         "reported": {"cost_usd": usd(told.reported_cost), "beyond_cost_usd": usd(told.difference)},
         "adjustments": [_adjustment(each) for each in told.adjustments],
         "witnesses": [
             msgspec.structs.asdict(each) | {"started_at": instant(each.started_at)} for each in told.witnesses
         ],
+    }
+
+
+def total_to_plain(told: Total) -> dict[str, Any]:
+    """The document that `callmeter explain --from --to --json` prints, without what was asked for."""
+    return {
+        "calls": told.calls,
+        "unpriced_calls": told.unpriced_calls,
+        "cost_usd": usd(told.cost),
+        "currency": "USD",
+        "reported": {"calls": told.reported_calls, "cost_usd": usd(told.reported_cost)},
+        "parts": [_part(part) for part in told.parts],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "price": _price(part.price, part.price_id, part.source_sentence),
+        "unpriced": part.is_unpriced,
+        "calls": part.calls,
+        "meters": part.meters,
+        "items": [_item(item, part.price) for item in part.items],
+        "beyond_items_usd": usd(part.beyond),
+        "cost_usd": None if part.is_unpriced else usd(part.cost),
+        "reported": {"calls": part.reported_calls, "cost_usd": usd(part.reported_cost)},
+        "notice": part.notice,
     }
 
 
@@ -58,11 +85,11 @@ def _item(item: LineItem, price: PriceSet | None) -> dict[str, Any]:
     }
 
 
-def _price(told: Explanation) -> dict[str, Any]:
-    price = told.price
-    assert price is not None
+def _price(price: PriceSet | None, price_id: str, source: str | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
     return {
-        "price_id": told.call["price_id"],
+        "price_id": price_id,
         "model": price.model,
         "provider": price.provider,
         "tier": price.tier,
@@ -76,7 +103,7 @@ def _price(told: Explanation) -> dict[str, Any]:
         "unit_prices_usd": {name: usd(each) for name, each in price.prices.items() if name in METERS},
         "source": price.source,
         "checked": price.checked,
-        "why": told.source_sentence,
+        "why": source,
     }
 
 

@@ -11,6 +11,7 @@ from collector.finance.explain import Adjustment, Explanation
 from collector.finance.records import instant
 from collector.ledger.book.report import conditions
 
+HEADINGS = ("METER", "QUANTITY", "UNIT PRICE USD", "COST USD", "RULE")
 _LABEL = 12
 _INDENT = "  "
 
@@ -22,7 +23,7 @@ def lines(told: Explanation) -> Iterator[str]:
         yield f"{_INDENT}{label:<{_LABEL}} {text}"
     yield from _section("attempts", _attempts(told))
     yield from _section("cost", _cost(told))
-    yield from _section("price", _price(told))
+    yield from _section("price", price_lines(told.call["price_id"], told.price, told.source_sentence))
     yield from _section("adjustments", (_adjustment(each) for each in told.adjustments))
     yield from _section("told by", _witnesses(told))
 
@@ -79,8 +80,7 @@ def _attempts(told: Explanation) -> Iterator[str]:
 
 def _cost(told: Explanation) -> Iterator[str]:
     yield told.sentence
-    rows = [("METER", "QUANTITY", "UNIT PRICE USD", "COST USD", "RULE")]
-    rows += [_row(item, told) for item in told.items if item.quantity]
+    rows = [HEADINGS, *(item_row(item, told.price) for item in told.items if item.quantity)]
     if told.price is None:
         rows += [(meter, f"{quantity:,}", "", "", "") for meter, quantity in told.meters.items() if quantity]
     if told.beyond:
@@ -100,10 +100,15 @@ def _cost(told: Explanation) -> Iterator[str]:
         yield f"Give it a price with `callmeter prices add FILE`, then run `callmeter reprice {days}`."
 
 
-def _row(item: LineItem, told: Explanation) -> tuple[str, str, str, str, str]:
-    listed = told.price.listed.get(item.meter) if told.price else None
-    rule = f"listed: {listed}" if listed and item.rule == "listed" else item.rule
-    return item.meter, f"{item.quantity:,}", format_usd(item.unit_price), format_usd(item.cost), rule
+def item_row(item: LineItem, price: PriceSet | None) -> tuple[str, str, str, str, str]:
+    """The cells of a line item under HEADINGS."""
+    return item.meter, f"{item.quantity:,}", format_usd(item.unit_price), format_usd(item.cost), rule_of(item, price)
+
+
+def rule_of(item: LineItem, price: PriceSet | None) -> str:
+    """Where a unit price comes from, as it is listed where it is."""
+    listed = price.listed.get(item.meter) if price else None
+    return f"listed: {listed}" if listed and item.rule == "listed" else item.rule
 
 
 def _reported(told: Explanation) -> Iterator[str]:
@@ -120,14 +125,14 @@ def _reported(told: Explanation) -> Iterator[str]:
         yield f"{text}, {format_usd(abs(told.difference))} USD {side} than the cost."
 
 
-def _price(told: Explanation) -> Iterator[str]:
-    price = told.price
+def price_lines(price_id: str, price: PriceSet | None, source: str | None) -> Iterator[str]:
+    """What a price set is, when it holds, and who stated it; nothing where there is none."""
     if price is None:
         return
-    yield f"{told.call['price_id']}: {price.model} at {price.provider or 'any provider'}, {conditions(price)}"
+    yield f"{price_id}: {price.model} at {price.provider or 'any provider'}, {conditions(price)}"
     yield f"in force {_dates(price)}; images: {price.images}"
-    if told.source_sentence:
-        yield told.source_sentence
+    if source:
+        yield source
 
 
 def _dates(price: PriceSet) -> str:

@@ -1,7 +1,9 @@
 """Why a total is what it is: by price set, meters x unit prices = products, which add up to exactly that total."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -13,11 +15,18 @@ from collector.core.prices.notices import image_notice, source_sentence
 from collector.core.selection import Selection
 from collector.finance.lines import ADJUSTMENT, Line, Sums, lines_of, sums_of
 from collector.ledger.engines import sorting_on_disk
+from collector.ledger.questions.ask import Question
 from collector.ledger.questions.items import sums_by_price
 from collector.ledger.questions.prices import bodies_of
+from collector.ledger.questions.why import reported_by_price
 
 _METER_OF = {meter.column: name for name, meter in METERS.items()}
 _NO_RULE = "no price set: nothing was charged"
+
+
+class _Reported(NamedTuple):
+    calls: int
+    cost: int
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -34,6 +43,8 @@ class Part(msgspec.Struct, frozen=True):
     items: tuple[LineItem, ...]
     beyond: int
     cost: int
+    reported_calls: int  # for so many of them the provider says what it charged
+    reported_cost: int
     source_sentence: str | None
     notice: str | None
 
@@ -44,6 +55,8 @@ class Total(msgspec.Struct, frozen=True):
     calls: int
     unpriced_calls: int
     cost: int
+    reported_calls: int
+    reported_cost: int
     parts: tuple[Part, ...]
 
 
@@ -56,13 +69,26 @@ def why_total(engine: Engine, selection: Selection, period: Period, zones: Colle
         question = sums_by_price(selection, period, zones, ())
         sums = list(sums_of(connection.execute(question), ()))
         prices = _price_sets(connection, {each.price_id for each in sums if each.price_id})
-    parts = sorted((_part(each, prices, today) for each in sums), key=lambda part: (-part.cost, part.price_id))
+        reported = _reported(connection, reported_by_price(selection, period, zones))
+    told = (_part(each, prices, reported[each.price_id, each.is_unpriced], today) for each in sums)
+    parts = sorted(told, key=lambda part: (-part.cost, part.is_unpriced, part.price_id))
     return Total(
         calls=sum(part.calls for part in parts),
         unpriced_calls=sum(part.calls for part in parts if part.is_unpriced),
         cost=sum(part.cost for part in parts),
+        reported_calls=sum(part.reported_calls for part in parts),
+        reported_cost=sum(part.reported_cost for part in parts),
         parts=tuple(parts),
     )
+
+
+def _reported(connection: Connection, question: Question) -> dict[tuple[str, bool], _Reported]:
+    """For how many calls it is reported, and how much, by price set and whether they are unpriced."""
+    sums: dict[tuple[str, bool], _Reported] = defaultdict(lambda: _Reported(0, 0))
+    for row in connection.execute(question):
+        key = row.price, bool(row.unpriced)
+        sums[key] = _Reported(sums[key].calls + row.reported_calls, sums[key].cost + row.reported_cost)
+    return sums
 
 
 def _price_sets(connection: Connection, digests: set[str]) -> dict[str, PriceSet]:
@@ -70,7 +96,7 @@ def _price_sets(connection: Connection, digests: set[str]) -> dict[str, PriceSet
     return {digest: PriceSet.from_plain(msgspec.json.decode(body)) for digest, body in bodies.items()}
 
 
-def _part(sums: Sums, prices: dict[str, PriceSet], today: date) -> Part:
+def _part(sums: Sums, prices: dict[str, PriceSet], reported: _Reported, today: date) -> Part:
     price = prices.get(sums.price_id)
     found = [] if sums.is_unpriced else list(lines_of(sums, prices.__getitem__))
     return Part(
@@ -82,6 +108,8 @@ def _part(sums: Sums, prices: dict[str, PriceSet], today: date) -> Part:
         items=tuple(_item(line, price) for line in found if line.unit != ADJUSTMENT),
         beyond=sum(line.cost or 0 for line in found if line.unit == ADJUSTMENT),
         cost=sums.cost,
+        reported_calls=reported.calls,
+        reported_cost=reported.cost,
         source_sentence=source_sentence(price, today) if price else None,
         notice=image_notice(price, price.provider, sums.meters) if price else None,
     )

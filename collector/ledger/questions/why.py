@@ -1,12 +1,18 @@
-"""Why a call costs what it costs, beside its row: who told of it, and what was changed since.
+"""Why a call costs what it costs, beside its row: who told of it, and what was changed since; and for a total, what
+providers say that they charged.
 
 `call_id` is 32 hex digits everywhere; another text raises UsageError.
 """
 
-from sqlalchemy import case, func, literal, select
+from collections.abc import Collection
 
+from sqlalchemy import case, func, literal, literal_column, select
+
+from collector.core.periods import Period
+from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import id_bytes, name_of
+from collector.ledger.questions.cells import choose, chosen
 from collector.ledger.schema import adjustments, batches, calls, open_calls, price_sets, witnesses
 
 
@@ -63,3 +69,26 @@ def known_as(other_id: str) -> Question:
     opened = select(literal("open"), open_calls.c.call_id).where(open_calls.c.call_id == raw)
     both = merged.union_all(opened).subquery()
     return select(both.c.what, both.c.call_id)
+
+
+def reported_by_price(selection: Selection, period: Period, zones: Collection[str]) -> Question:
+    """What providers say that they charged for the calls of a selection, by price set and local day.
+
+    Columns: day, price (the set's digest, "" for none), unpriced (0 or 1), reported_calls (for how many calls they say
+    it), reported_cost. Read from the same sums as `items.sums_by_price`.
+    """
+    source = choose(selection, period, zones, (), None)
+    sums = (
+        select(
+            source.day.label("day"),
+            source.key("price").label("price_key"),
+            case((source.key("reason") != 0, 1), else_=0).label("unpriced"),
+            *(func.sum(source.amount(name)).label(name) for name in ("reported_calls", "reported_cost")),
+        )
+        .where(chosen(selection, source), source.amount("reported_calls") > 0)
+        .group_by(*map(literal_column, ("day", "price_key", "unpriced")))
+        .subquery("sums")
+    )
+    digest = func.coalesce(price_sets.c.digest, "").label("price")
+    named = sums.outerjoin(price_sets, price_sets.c.id == sums.c.price_key)
+    return select(sums.c.day, digest, sums.c.unpriced, sums.c.reported_calls, sums.c.reported_cost).select_from(named)
