@@ -13,6 +13,7 @@ MODEL = st.Page(HERE / "views" / "model.py", title="Model")
 PAGES = [
     st.Page(HERE / "views" / "overview.py", title="Overview", default=True),
     MODEL,
+    st.Page(HERE / "views" / "providers.py", title="Providers"),
     st.Page(HERE / "views" / "calls.py", title="Calls"),
     ONE_CALL,
 ]

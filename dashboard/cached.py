@@ -14,7 +14,19 @@ from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.engines import ledger_path, open_ledger
-from collector.ledger.questions import about, ask, calls, filters, items, latency, prices, spend, uptime, usage
+from collector.ledger.questions import (
+    about,
+    ask,
+    calls,
+    failures,
+    filters,
+    items,
+    latency,
+    prices,
+    spend,
+    uptime,
+    usage,
+)
 from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
 from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
@@ -24,6 +36,12 @@ CATALOG_S = 300
 PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
+
+
+def outage_bucket(period: Period) -> str:
+    """How finely outages are looked for: by five minutes up to three days, then by the hour."""
+    return "5m" if bucket_for(period) != "day" else "1h"
+
 
 Builder = Callable[[Selection, Period, frozenset[str], Limits], Select[Any]]
 QUESTIONS: dict[str, Builder] = {
@@ -37,6 +55,10 @@ QUESTIONS: dict[str, Builder] = {
     ),
     "status": lambda selection, period, zones, _: uptime.provider_uptime(selection, period, zones, "5m"),
     "speed": lambda selection, period, zones, _: latency.cells_of(selection, period, zones, bucket_for(period)),
+    "outages": lambda selection, period, zones, _: uptime.provider_uptime(
+        selection, period, zones, outage_bucket(period)
+    ),
+    "errors": lambda selection, period, _, limits: failures.error_types(selection, period, limits),
     "prices": lambda selection, period, zones, _: items.sums_by_price(selection, period, zones, ["provider"]),
     "router": lambda selection, period, zones, _: uptime.router_uptime(selection, period, zones, bucket_for(period)),
 }
@@ -124,6 +146,11 @@ def call(call_id: str, url: str) -> tuple[Any, list[Any], str | None] | None:
     return found[0], ask.rows(its, calls.attempts_of(call_id)), bodies[0].body if bodies else None
 
 
+def hit_by(provider: str, start_us: int, end_us: int, url: str) -> tuple[int, int]:
+    """How many calls a provider's outage hit, and how many of them ended ok elsewhere."""
+    return _hit_by(url, _identity(url), provider, start_us, end_us)
+
+
 def price_bodies(digests: frozenset[str], url: str) -> dict[str, str]:
     """The JSON of price sets by digest."""
     return _price_bodies(url, _identity(url), digests)
@@ -174,6 +201,12 @@ def _select(
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
 def _names(dimension: str, url: str, identity: tuple[int, int]) -> list[str]:
     return [row.name for row in ask.rows(_engine(url, identity), filters.names_of(dimension))]
+
+
+@st.cache_data(ttl=60, max_entries=500, show_spinner=False)
+def _hit_by(url: str, identity: tuple[int, int], provider: str, start_us: int, end_us: int) -> tuple[int, int]:
+    (row,) = ask.rows(_engine(url, identity), failures.hit_by(provider, start_us, end_us))
+    return row.hit, row.rescued
 
 
 @st.cache_data(ttl=CATALOG_S, max_entries=50, show_spinner=False)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from collector.core.outcomes import Outcome
 from dashboard.figures.layout import figure
 from dashboard.frames.axis import Axis
+from dashboard.frames.outages import Span
 from dashboard.frames.outcomes import NAMES
 from dashboard.frames.series import REST
 from dashboard.texts import for_plotly
@@ -87,6 +88,27 @@ def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name:
         marker={"symbol": "diamond", "size": 6, "color": COLOR["degraded"]},
         cliponaxis=False,
     )
+
+
+def add_outages(fig: go.Figure, spans: Sequence[Span], name: str) -> None:
+    """Outages as shaded spans over the bars, with a mark above each that says which it was."""
+    for span in spans:
+        fig.add_vrect(x0=span.start, x1=span.end, fillcolor=COLOR["down"], opacity=0.25, line_width=0)
+    by_label: dict[str, list[str]] = {}
+    for span in spans:
+        by_label.setdefault(span.label, []).append(for_plotly(span.text))
+    fig.add_scatter(
+        name=for_plotly(name),
+        x=list(by_label),
+        y=[1] * len(by_label),
+        yaxis="y2",
+        customdata=["<br>".join(words) for words in by_label.values()],
+        hovertemplate="%{customdata}",
+        mode="markers",
+        marker={"symbol": "triangle-down", "size": 9, "color": COLOR["down"]},
+        cliponaxis=False,
+    )
+    fig.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
 
 
 def _color(n: int, name: str) -> str:

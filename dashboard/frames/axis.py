@@ -16,7 +16,7 @@ class Axis(NamedTuple):
     labels: tuple[str, ...]
     ticks: tuple[tuple[str, str], ...]  # (label, short text), few enough for a phone
     partial: str | None  # the label of the bucket that is still running
-    at_least_once: str  # a bucket's length, in words
+    span: str  # a bucket's length, in words
 
     def label(self, key: int) -> str:
         """The label of a bucket."""
@@ -31,12 +31,10 @@ def day_axis(period: Period, now_us: int, last: int = 0) -> Axis:
     if labels and day_bounds(shown[0], period.zone)[0] < period.start_us:
         labels[0] += f" (from {texts.clock(period.start_us, period.zone)})"
     shorts = [texts.short_day(day) for day in shown]
-    return Axis(
-        tuple(shown), tuple(labels), _ticks(labels, shorts), _partial(labels, shown, today), "on at least one day"
-    )
+    return Axis(tuple(shown), tuple(labels), _ticks(labels, shorts), _partial(labels, shown, today), "a whole day")
 
 
-def time_axis(period: Period, step_s: int, at_least_once: str, now_us: int) -> Axis:
+def time_axis(period: Period, step_s: int, span: str, now_us: int) -> Axis:
     """One bucket per `step_s` seconds of a period; the one that holds `now_us` is partial, later ones are left out."""
     first, end = period.start_us // SECOND_US // step_s, -(-min(period.end_us, now_us + 1) // SECOND_US // step_s)
     starts = [bucket * step_s for bucket in range(first, end)]
@@ -47,10 +45,10 @@ def time_axis(period: Period, step_s: int, at_least_once: str, now_us: int) -> A
     ]
     is_long = len(starts) * step_s > DAY_S + HOUR_S
     shorts = [texts.clock(start * SECOND_US, period.zone, is_long) for start in starts]
-    return Axis(tuple(starts), tuple(labels), _ticks(labels, shorts), _partial(labels, starts, running), at_least_once)
+    return Axis(tuple(starts), tuple(labels), _ticks(labels, shorts), _partial(labels, starts, running), span)
 
 
-STEPS = {"10m": (600, "for at least ten minutes"), "1h": (HOUR_S, "for at least one hour")}
+STEPS = {"10m": (600, "ten minutes"), "1h": (HOUR_S, "an hour")}
 
 
 def uptime_axis(period: Period, bucket: str, now_us: int) -> Axis:

@@ -16,7 +16,7 @@ NAMES = {
     Outcome.RATE_LIMITED: "rate limited",
     Outcome.CALLER_FAULT: "caller fault",
     Outcome.REFUSED: "refused here",
-    Outcome.CANCELLED: "cancelled by the client",
+    Outcome.CANCELLED: "client cancelled",
     Outcome.INTERRUPTED: "interrupted",
     Outcome.UNKNOWN: "not stated",
 }

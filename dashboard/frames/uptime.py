@@ -100,7 +100,7 @@ def providers_say(by_provider: Tallies, axis: Axis) -> str:
     """The sentence above the strips: how many were down, and what is left to the table."""
     down = sum(any(tally.uptime.status() == Status.DOWN for tally in each.values()) for each in by_provider.values())
     total = texts.count(len(by_provider), "provider")
-    words = f"{down} of {total} down {axis.at_least_once}" if down else "No provider was down"
+    words = f"{f'{down} of {total}' if down else 'No provider was'} down over {axis.span}"
     hidden = len(by_provider) - MOST_STRIPS
     return f"{words}; {hidden} more are in the table" if hidden > 0 else words
 

@@ -12,17 +12,16 @@ from collector.core.selection import DIMENSIONS, Selection
 from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
-from dashboard.figures import uptime as uptime_figures
 from dashboard.frames import axis as axes
-from dashboard.frames import forecast, models, outcomes, spend, uptime, usage
+from dashboard.frames import forecast, models, outages, outcomes, spend, uptime, usage
 from dashboard.frames.forecast import Forecast
 from dashboard.views import cards, parts, scope
 
 SUMS = ("tokens", "spend", "unpriced")
-QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes")
+QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
 SPLIT_KEY = "split"
-UNPRICED_MARK = "Not all priced"
+UNPRICED_MARK, OUTAGE_MARK = "Not all priced", "Provider outage"
 Section = Callable[[], None]
 
 
@@ -55,7 +54,7 @@ def _sections(
     series = usage.series_of(answer["tokens"].rows, group)
     sections: list[Section] = [
         lambda: _tokens(answer["tokens"].rows, axis, group, series),
-        lambda: _spend(answer["spend"].rows, period, group, series, _forecast(selection, its, now_us), now_us),
+        lambda: _spend(answer, selection, period, series, _forecast(selection, its, now_us), now_us),
         lambda: _providers(answer["providers"], period, now_us),
         lambda: parts.router("Uptime with and without routing", answer["router"], period, now_us, "router"),
         lambda: _trouble(answer["outcomes"].rows, axis),
@@ -162,24 +161,30 @@ def _forecast(selection: Selection, its: scope.Scope, now_us: int) -> tuple[Fore
 
 
 def _spend(
-    rows: list[Any],
+    answer: Mapping[str, Answer],
+    selection: Selection,
     period: Period,
-    group: str,
     series: list[str],
     expected: tuple[Forecast, int] | None,
     now_us: int,
 ) -> None:
+    rows, group = answer["spend"].rows, selection.group
     is_month = expected is not None and period.end_us > now_us + DAY_S * SECOND_US  # it has days to come
     last = max(rows[-1].day if rows else 0, expected[1] - 1 if expected and is_month else 0)
     axis = axes.day_axis(period, now_us, last)
-    frame = spend.spend(rows, axis, group, series)
     labels, notes = spend.unpriced_notes(rows, axis)
-    extra = [*([spend.EXPECTED] if is_month else []), *([UNPRICED_MARK] if labels else [])]
-    figure = bars.stacked(frame, axis, series or (spend.SPEND,), extra=extra, prefix="$")
+    outs = outages.spans(outages.found(answer["outages"].rows, cached.outage_bucket(period)), axis, selection.zone)
+    marks = ((spend.EXPECTED, is_month), (UNPRICED_MARK, bool(labels)), (OUTAGE_MARK, bool(outs)))
+    extra = [name for name, is_there in marks if is_there]
+    figure = bars.stacked(
+        spend.spend(rows, axis, group, series), axis, series or (spend.SPEND,), extra=extra, prefix="$"
+    )
     if expected and is_month:
         bars.add_expected(figure, spend.expected(expected[0].to_come, axis), spend.EXPECTED)
     if labels:
         bars.add_marks(figure, labels, notes, UNPRICED_MARK)
+    if outs:
+        bars.add_outages(figure, outs, OUTAGE_MARK)
     note = forecast.says(*expected) if expected else ""
     parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend", note)
 
@@ -216,8 +221,4 @@ def _providers(answer: Answer, period: Period, now_us: int) -> None:
         parts.absent(title, answer.refusal or "No attempts at a provider in this period.")
         return
     axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
-    by_provider = uptime.tallies(answer.rows)
-    shown = dict(list(by_provider.items())[: uptime.MOST_STRIPS])
-    headlines = {provider: uptime.provider_headline(buckets) for provider, buckets in shown.items()}
-    figure = uptime_figures.strips(uptime.strip(shown, axis), axis, headlines)
-    parts.chart(title, uptime.providers_say(by_provider, axis), figure, uptime.provider_table(by_provider), "providers")
+    parts.strips(title, uptime.tallies(answer.rows), axis, "providers")

@@ -22,6 +22,8 @@ RIGHT = frozenset(
     {"Input tokens", "Output tokens", "Latency", "First token", "Attempts", "Quantity", "Began"}
     | {"Uptime 5m", "Uptime 30m", "Uptime 1d", "First token p50", "Throughput p50", "Context", "Max output"}
     | {"Input, $/M", "Output, $/M", "Images, $/K", "Input paid, $/M", "Input listed, $/M", "Cached"}
+    | {"Attempts 1d", "Rate limited 1d", "Latency p50", "Latency p99", "Length", "Attempts ok", "Calls hit"}
+    | {"Calls rescued", "Share", "Uptime", "Rate-limited share", "Out for", "Longest"}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )
 MOST_ROWS = 5_000  # that a browser is sent
@@ -69,6 +71,14 @@ def router(title: str, answer: Answer, period: Period, now_us: int, key: str, is
         return
     figure = uptime_figures.router(frame, axis)
     chart(title, uptime.router_says(by_bucket), figure, table, key, is_titled=is_titled)
+
+
+def strips(title: str, by_provider: uptime.Tallies, axis: axes.Axis, key: str) -> None:
+    """One strip of uptime per provider."""
+    shown = dict(list(by_provider.items())[: uptime.MOST_STRIPS])
+    headlines = {provider: uptime.provider_headline(buckets) for provider, buckets in shown.items()}
+    figure = uptime_figures.strips(uptime.strip(shown, axis), axis, headlines)
+    chart(title, uptime.providers_say(by_provider, axis), figure, uptime.provider_table(by_provider), key)
 
 
 def choices(title: str, **options: Collection[str]) -> list[str]:
@@ -135,9 +145,9 @@ def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
     Text from outside is plain text in a table.
     """
     columns: dict[str, Any] = {
-        name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")
+        name: st.column_config.Column(alignment="right") for name in table.columns if name in RIGHT
     }
-    columns |= {name: st.column_config.Column(alignment="right") for name in table.columns if name in RIGHT}
+    columns |= {name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")}
     return table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)]), columns
 
 

@@ -172,8 +172,8 @@ def test_routing_is_worth_the_calls_it_rescued(three_days: Axis) -> None:
 
 def test_providers_that_were_down_are_counted(three_days: Axis) -> None:
     rows = [Tried(DAY, "a", 100), Tried(DAY, "b", 5, 15), Tried(DAY + 1, "b", 50)]
-    assert uptime.providers_say(uptime.tallies(rows), three_days) == "1 of 2 providers down on at least one day"
-    assert uptime.providers_say(uptime.tallies(rows[:1]), three_days) == "No provider was down"
+    assert uptime.providers_say(uptime.tallies(rows), three_days) == "1 of 2 providers down over a whole day"
+    assert uptime.providers_say(uptime.tallies(rows[:1]), three_days) == "No provider was down over a whole day"
 
 
 class Ended(NamedTuple):

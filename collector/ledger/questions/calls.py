@@ -74,6 +74,11 @@ EXTRA: dict[str, ColumnElement[Any]] = {
 }
 
 
+def outcome_word(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The word of an outcome's code."""
+    return _word(column, OUTCOME_CODES)
+
+
 def one(call_id: str) -> Question:
     """The call of an id of 32 hex digits, with COLUMNS and EXTRA. Raises UsageError for another text."""
     return _all_columns().where(_c.id == id_bytes(call_id))
