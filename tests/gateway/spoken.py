@@ -176,7 +176,11 @@ MESSAGES = Spoken(
     ),
     finish=typed(
         {"type": "content_block_stop", "index": 0},
-        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "input": {}}},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": "t", "name": "w", "input": {}},
+        },
         {"type": "content_block_stop", "index": 1},
         {
             "type": "message_delta",

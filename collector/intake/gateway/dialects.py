@@ -28,7 +28,6 @@ class Dialect(msgspec.Struct, frozen=True):
     error_event: error_events.ErrorEvent
     error_shape: str | None = None  # of error bodies; None: the surface's
     usage_on_demand: bool = False  # a stream states its usage where `stream_options` ask for it
-    names_provider: bool = True  # an answer may carry `provider`, where the surface wants it
 
 
 def _is_done(data: bytes) -> bool:
@@ -57,7 +56,6 @@ RESPONSES = Dialect(
     read_plain=answer_responses.read_plain,
     read_stream=answer_responses.read_stream,
     error_event=error_events.responses,
-    names_provider=False,
 )
 MESSAGES = Dialect(
     marks=(_ERROR, answer_messages.END_TYPE),
@@ -67,5 +65,4 @@ MESSAGES = Dialect(
     read_stream=answer_messages.read_stream,
     error_event=error_events.messages,
     error_shape="anthropic",
-    names_provider=False,
 )

@@ -25,7 +25,6 @@ class Surface(msgspec.Struct, frozen=True):
     error_shape: str
     built_in: tuple[str, ...]
     keeps_usage: bool  # a stream's usage goes to the client even when it was not asked for
-    names_provider: bool  # answers carry `provider` in their JSON
 
     @property
     def is_openrouter(self) -> bool:
@@ -52,8 +51,8 @@ OPERATIONS = (
 )
 
 SURFACES = (
-    Surface("/v1", error_shape="openai", built_in=("openai", "anthropic"), keeps_usage=False, names_provider=False),
-    Surface("/api/v1", error_shape="openrouter", built_in=("openrouter",), keeps_usage=True, names_provider=True),
+    Surface("/v1", error_shape="openai", built_in=("openai", "anthropic"), keeps_usage=False),
+    Surface("/api/v1", error_shape="openrouter", built_in=("openrouter",), keeps_usage=True),
 )
 
 BY_PATH = {surface.prefix + operation.path: (surface, operation) for surface in SURFACES for operation in OPERATIONS}

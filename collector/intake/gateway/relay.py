@@ -108,7 +108,8 @@ class Relay:
         while pending:
             route = pending.pop(0)
             adds_usage = self._adds_usage(route) and route is not without_usage
-            self._trial = trial = Trial(route, self._asked, self._operation, self._surface, self._services.settings)
+            settings, call_id = self._services.settings, self._call.id
+            self._trial = trial = Trial(route, self._asked, self._operation, self._surface, settings, call_id)
             try:
                 await trial.open(self._services.upstream, self._headers(route), adds_usage, self._ending)
             except TrialFailed:
@@ -150,7 +151,7 @@ class Relay:
         status = trial.answer.status
         call = await self._close(trial, trial.seen, status)
         cost = self._services.tariff.cost_header(call)
-        body = self._named(trial) if trial.names_provider and trial.seen.provider is None else trial.body
+        body = trial.completing.whole(trial.body) if trial.completing else trial.body
         await self._client.answer(
             status, [*self._identified(trial.route), *cost, *to_client(trial.answer.raw_headers)], body
         )
@@ -308,12 +309,6 @@ class Relay:
     def _identified(self, route: Route) -> HeaderList:
         provider = route.provider.encode("ascii", "replace")
         return [(b"x-callmeter-call-id", self._call.id.encode()), (b"x-callmeter-provider", provider)]
-
-    def _named(self, trial: Trial) -> bytes:
-        """The answer with the provider's name in it, the rest as it came."""
-        rest = trial.body.lstrip()[1:]
-        separator = b"" if rest.lstrip().startswith(b"}") else b","
-        return b'{"provider":' + msgspec.json.encode(trial.route.provider) + separator + rest
 
     def _error_event(self, trial: Trial) -> bytes:
         return self._event_of(self._problem(trial), trial)

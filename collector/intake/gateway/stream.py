@@ -3,9 +3,8 @@
 import re
 from collections import deque
 
-import msgspec
-
 from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object
+from collector.intake.gateway.completing import Completing
 from collector.intake.gateway.operations import Operation
 from collector.intake.gateway.sse import Cutter, cut_first, data_of
 from collector.settings import Limits
@@ -18,11 +17,14 @@ class Passage:
     """Fed with the provider's chunks, it gives the bytes that may go to the client now.
 
     Held back: the terminal event (`terminal`), so that the call's record is written first; an error event (`faulty`),
-    which the gateway tells in its own words; the usage chunk, where `drops_usage`. `first` is the data of the first
-    event that has any. A copy of what came, at most max_stream_copy_bytes of its end, is kept for `seen`.
+    which the gateway tells in its own words; the usage chunk, where `drops_usage`. `completing` adds to what goes on.
+    `first` is the data of the first event that has any. A copy of what came, at most max_stream_copy_bytes of its end,
+    is kept for `seen`.
     """
 
-    def __init__(self, operation: Operation, limits: Limits, drops_usage: bool, names_provider: str | None) -> None:
+    def __init__(
+        self, operation: Operation, limits: Limits, drops_usage: bool, completing: Completing | None = None
+    ) -> None:
         self.first: bytes | None = None
         self.terminal = b""
         self.faulty = False
@@ -32,8 +34,9 @@ class Passage:
         self._max_event_bytes = limits.max_event_bytes
         self._max_copy_bytes = limits.max_stream_copy_bytes
         self._drops_usage = drops_usage
-        self._marks = operation.dialect.marks
-        self._tag = _tag(names_provider) if names_provider else b""
+        self._completing = completing
+        self._marks = operation.dialect.marks + (completing.marks if completing else ())
+        self._tag = b""  # what is put into every object, once the first event is there
         self._cutter = Cutter()
         self._first_events = b""
         self._copy: deque[bytes] = deque()
@@ -78,7 +81,7 @@ class Passage:
         while events and not self.ended:
             event, events = cut_first(events)
             if self._passes(event):
-                passed.append(event)
+                passed.append(self._completed(event))
             clean = self._clean_length(events) if self.first is not None and not self.ended else 0
             passed.append(events[:clean])
             events = events[clean:]
@@ -101,12 +104,17 @@ class Passage:
         if data is None:
             return True
         if self._dialect.is_end(data):
-            self.terminal = event
+            self.terminal = self._completed(event)
             return False
         if self.first is None:
             self.first = data
+            tag = self._completing.tag(data) if self._completing else b""
+            self._tag = rb"\1" + tag.replace(b"\\", rb"\\") if tag else b""
         self.faulty = _ERROR in data and self._dialect.tells_error(data)
         return not self.faulty and not (self._drops_usage and is_bare_usage(data))
+
+    def _completed(self, event: bytes) -> bytes:
+        return self._completing.event(event) if self._completing and self._completing.marks else event
 
     def _keep(self, events: bytes) -> None:
         self._copy.append(events)
@@ -115,7 +123,3 @@ class Passage:
             dropped = self._copy.popleft()
             self._copied -= len(dropped)
             self._first_events = self._first_events or dropped  # names the answer's id and model
-
-
-def _tag(provider: str) -> bytes:
-    return rb'\1"provider":' + msgspec.json.encode(provider).replace(b"\\", rb"\\") + b","

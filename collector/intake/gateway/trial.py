@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from collector.core.calls import Attempt
 from collector.core.outcomes import Facts, Outcome, decide
 from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fault
 from collector.intake.gateway.asked import Asked, upstream_body
+from collector.intake.gateway.completing import Completing, Given
 from collector.intake.gateway.exchange import Ending
 from collector.intake.gateway.failures import error_type_of
 from collector.intake.gateway.headers import to_upstream
@@ -33,13 +34,16 @@ class Trial:
     `facts`, `seen` and `fault` say how it went, once it is over.
     """
 
-    def __init__(self, route: Route, asked: Asked, operation: Operation, surface: Surface, settings: Settings) -> None:
+    def __init__(
+        self, route: Route, asked: Asked, operation: Operation, surface: Surface, settings: Settings, call_id: str
+    ) -> None:
         self.route = route
         self.asked = asked
         self.operation = operation
         self.shape = shape_of(route, operation)
         self.settings = settings
         self.surface = surface
+        self.call_id = call_id
         self.started_at = time.time_ns() // 1000
         self.began = time.monotonic()
         self.first_at: float | None = None
@@ -73,10 +77,13 @@ class Trial:
         finally:
             slow.cancel()
 
-    @property
-    def names_provider(self) -> bool:
-        """Whether the answer is to carry its provider's name."""
-        return self.surface.names_provider and self.operation.dialect.names_provider
+    @cached_property
+    def completing(self) -> Completing | None:
+        """What adds to the answer that OpenRouter's schema requires; None where the provider's own bytes go on."""
+        if not self.surface.is_openrouter or self.route.kind == "openrouter":
+            return None
+        given = Given(self.call_id, self.started_at // 1_000_000, self.asked.model, self.route.provider)
+        return Completing(self.operation.name, given)
 
     @property
     def status(self) -> int | None:
@@ -152,12 +159,8 @@ class Trial:
 
     async def _hold_stream(self) -> None:
         assert self.answer is not None
-        dialect = self.operation.dialect
-        names = self.names_provider and self.route.kind != "openrouter"
-        drops = dialect.usage_on_demand and not (self.surface.keeps_usage or self.asked.wants_usage)
-        self.passage = passage = Passage(
-            self.operation, self.settings.limits, drops, self.route.provider if names else None
-        )
+        drops = self.operation.dialect.usage_on_demand and not (self.surface.keeps_usage or self.asked.wants_usage)
+        self.passage = passage = Passage(self.operation, self.settings.limits, drops, self.completing)
         while passage.first is None and not passage.ended:
             chunk = await self.answer.chunk()
             self.head += passage.feed(chunk) if chunk else passage.finish()

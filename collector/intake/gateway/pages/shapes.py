@@ -26,6 +26,7 @@ _PRICES = {
     "input_cache_write": ("cache_write_5m",),
     "input_cache_write_1h": ("cache_write_1h",),
 }
+_TOOL_CHOICES = ("auto", "function", "none", "required")
 _IN_BANDS = ("prompt", "completion", "audio", "input_audio_cache", "input_cache_read", "input_cache_write")
 # Providers as OpenRouter spells them; one that it does not know keeps the name that the settings give it.
 _SPELLED = {
@@ -149,6 +150,10 @@ def endpoint(offer: Offer, health: dict[str, Any]) -> dict[str, Any]:
         "max_prompt_tokens": offer.context_tokens,
         "supported_parameters": list(offer.supported_parameters),
         "supports_implicit_caching": price is not None and "cache_read" in price.prices,
+        "supports_tool_choice": dict.fromkeys(_TOOL_CHOICES, "tool_choice" in offer.supported_parameters),
+        "supports_diarization": False,
+        "native_tools": {},
+        "service_tier": None,
         **health,
     }
 
