@@ -5,6 +5,7 @@ Precedence: flag > environment > callmeter.toml > default. Prices are kept as De
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,11 +105,47 @@ class _BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit_usd: Usd
 
 
-class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What exports for finance say of the account."""
+class Credit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[[finance.credits]]: a prepayment to a provider. From its day on what is used there is paid by it."""
 
-    billing_account_id: str | None = None
-    invoice_issuer: str | None = None
+    provider: Name
+    date: date
+    usd: Usd
+    invoice_id: Name | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"starts": "from"}):
+    """[[finance.plans]]: a flat fee. What is used under it costs nothing more: its metered cost is notional."""
+
+    name: Name
+    provider: Name
+    usd_per_month: Usd
+    starts: date
+    until: date | None = None  # not part of it
+    key: Name | None = None  # None: whatever key
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[[finance.rates]]: what one USD was on a day in another currency, by a named source."""
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    date: date
+    per_usd: Usd
+    source: Name
+
+
+class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What exports for finance say of the account, and money beyond the price lists."""
+
+    billing_account_id: Name | None = None
+    billing_account_name: Name | None = None
+    invoice_issuer: Name | None = None
+    report_currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    folder: Name | None = None  # where the day's and the month's files are delivered
+    formats: tuple[Literal["csv", "jsonl", "parquet", "focus"], ...] = ("csv",)  # of those files
+    credits: tuple[Credit, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    rates: tuple[Rate, ...] = ()
 
 
 class Dashboard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,9 +240,34 @@ def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
         "endpoints": endpoints,
         "budgets": _budgets(convert(tables.get("budgets", []), list[Any], path, "budgets"), path),
         "channels": convert(tables.get("channels", []), tuple[dict[str, Any], ...], path, "channels"),
-        "finance": convert(tables.get("finance", {}), Finance, path, "finance"),
+        "finance": _finance(convert(tables.get("finance", {}), dict[str, Any], path, "finance"), path),
         "dashboard": _dashboard(convert(tables.get("dashboard", {}), Dashboard, path, "dashboard"), path),
     }
+
+
+_FINANCE_LISTS: dict[str, type[Credit] | type[Plan] | type[Rate]] = {"credits": Credit, "plans": Plan, "rates": Rate}
+
+
+def _finance(table: dict[str, Any], path: Path) -> Finance:
+    lists: dict[str, Any] = {}
+    for name, kind in _FINANCE_LISTS.items():
+        listed = convert(table.get(name, []), list[Any], path, f"finance.{name}")
+        lists[name] = tuple(convert(each, kind, path, f"finance.{name}[{n}]") for n, each in enumerate(listed))
+    rest = {name: value for name, value in table.items() if name not in _FINANCE_LISTS}
+    finance = msgspec.structs.replace(convert(rest, Finance, path, "finance"), **lists)
+    for what in (*finance.credits, *finance.plans, *finance.rates):
+        _check_amounts(what, path)
+    currency = finance.report_currency
+    if currency and currency not in {rate.currency for rate in finance.rates}:
+        raise SettingsError(f"{path}: finance.report_currency = {currency!r}: no [[finance.rates]] has it: add one")
+    return finance
+
+
+def _check_amounts(what: msgspec.Struct, path: Path) -> None:
+    for name, value in msgspec.structs.asdict(what).items():
+        if isinstance(value, Decimal | int) and not 0 < value < 10**12:
+            kind = next(name for name, each in _FINANCE_LISTS.items() if isinstance(what, each))
+            raise SettingsError(f"{path}: finance.{kind}: {name} = {value}: write an amount above 0")
 
 
 def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:

@@ -46,7 +46,7 @@ def close_command(settings: Settings, month: str | None, zone: str | None) -> No
     engine = open_ledger(settings.ledger_url)
     try:
         with ingest_lock(settings):
-            manifest = close(engine, declared_zones(engine), month, zone, os_user(), now_us())
+            manifest = close(engine, declared_zones(engine), month, zone, os_user(), now_us(), settings.finance)
     finally:
         engine.dispose()
     click.echo(

@@ -64,17 +64,23 @@ def export_command(
     """
     if by is not None and (calls or booked):
         raise click.UsageError(f"--by groups line items: leave it out with {'--calls' if calls else '--booked'}")
+    if by is not None and file_format == "focus":
+        raise click.UsageError("--by groups line items: FOCUS has groups of its own, leave it out")
     if calls and booked:
         raise click.UsageError("--booked is of line items: leave out --calls")
     days = parse_day(first_day), parse_day(end_day)
     period = days_period(*days, check_zone(zone or settings.zone))
-    request = Request(period, _columns(by) if by is not None else Request(period).by, calls, file_format)
+    request = Request(
+        period, _columns(by) if by is not None else Request(period).by, calls, file_format, finance=settings.finance
+    )
     check(request)
     month = month_of_days(*days) if booked else None
     engine = open_ledger(settings.ledger_url, read_only=True)
     try:
         if month:
-            request = booked_request(month_named(month, _closing_zone(engine, zone, settings)), file_format)
+            request = booked_request(
+                month_named(month, _closing_zone(engine, zone, settings)), file_format, settings.finance
+            )
         manifest = export(engine, declared_zones(engine), request, out)
     finally:
         engine.dispose()

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from collector.cli.context import pass_settings
-from collector.settings import Choices, Limits, Settings, hide_secret
+from collector.settings import Choices, Finance, Limits, Settings, hide_secret
 
 EPILOG = """\b
 Example:
@@ -50,8 +50,17 @@ def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for n, channel in enumerate(settings.channels):  # an address of a channel is itself a secret
         yield f"channels[{n}]", _text({**channel, "url": "***"}), settings.origins.get("channels", "")
     yield "dashboard.gateway_url", _text(settings.dashboard.gateway_url), settings.origins.get("dashboard", "default")
-    for name in ("billing_account_id", "invoice_issuer"):
-        yield f"finance.{name}", _text(getattr(settings.finance, name)), settings.origins.get("finance", "default")
+    yield from _finance(settings.finance, settings.origins.get("finance", "default"))
+
+
+def _finance(finance: Finance, origin: str) -> Iterator[tuple[str, str, str]]:
+    for name in _names(Finance):
+        value = getattr(finance, name)
+        listed = value if isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct) else ()
+        for n, each in enumerate(listed):
+            yield f"finance.{name}[{n}]", _text(msgspec.structs.asdict(each)), origin
+        if not listed:
+            yield f"finance.{name}", "none" if value == () else _text(value), origin
 
 
 def _names(kind: type[msgspec.Struct]) -> list[str]:

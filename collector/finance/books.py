@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from collector.core.meters import METERS
 from collector.core.money import format_usd, parse_usd
 from collector.core.periods import Period, day_bounds, parse_day
+from collector.finance.columns import BOOKED_BY
 from collector.finance.manifest import from_json
 from collector.finance.months import month_at, month_named, month_of
 from collector.finance.sources import booked_lines, streamed
@@ -85,7 +86,7 @@ def _booked(connection: Connection, zones: Collection[str], books: Books) -> Amo
     first, zone = books.closed[0].first_day, str(books.zone)
     _add(found, _of_sums(connection, booked_in(min(first_day(connection, zone), first), first, BEFORE)))
     for name in _open_months(connection, books):
-        lines = booked_lines(connection, zones, books, month_named(name, zone), Tally())
+        lines = booked_lines(connection, zones, books, month_named(name, zone), BOOKED_BY, Tally())
         for line in lines:
             amounts = found.setdefault(month_of(parse_day(line.group[0])), Counter())
             amounts[COST] += line.cost or 0

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from collector.core.errors import UsageError
 from collector.core.periods import Period, check_zone, day_bounds
-from collector.finance.export import Pages, booked_request
+from collector.finance.export import NO_TERMS, Pages, Request, booked_request
+from collector.finance.formats import FORMATS
 from collector.finance.manifest import Manifest, from_json, to_json
 from collector.finance.months import Month, month_at, month_named, month_of
 from collector.ledger import engines
@@ -21,18 +22,27 @@ from collector.ledger.questions.ask import Question
 from collector.ledger.questions.booked import BEFORE, BY, Books, booked_in, books_of, first_day, stored_manifest, used
 from collector.ledger.questions.cells import Source
 from collector.ledger.schema import booked, closed_files, closed_pieces, closes
+from collector.settings import Finance
 
-STORED_FORMATS = ("csv",)
+STORED_FORMATS = ("csv", "focus")
 _PIECE_BYTES = 1 << 20
 _KEYS = [column.name for column in booked.primary_key.columns]
 _SUMS = [column.name for column in booked.columns if column.name not in _KEYS]
 
 
-def close(engine: Engine, zones: Collection[str], month: str, zone: str | None, who: str, now_us: int) -> Manifest:
+def close(
+    engine: Engine,
+    zones: Collection[str],
+    month: str,
+    zone: str | None,
+    who: str,
+    now_us: int,
+    finance: Finance = NO_TERMS,
+) -> Manifest:
     """Closes a month, in the zone of the ledger's first close; returns the manifest of the file that was stored.
 
     `zones` are those that the ledger keeps day cells for. Raises UsageError when the month is not the next one, is not
-    over, or when the zone is another one.
+    over, or when the zone is another one, or where a rate of the report currency is missing.
     """
     with engines.writing(engine).begin() as connection:
         books = books_of(connection)
@@ -43,7 +53,7 @@ def close(engine: Engine, zones: Collection[str], month: str, zone: str | None, 
         close_id = _insert(connection, asked, who, now_us)
         _book(connection, zones, close_id, asked.period.zone, asked.end_day)
         for file_format in STORED_FORMATS:
-            _store(connection, zones, close_id, asked, file_format)
+            _store(connection, zones, close_id, booked_request(asked, file_format, finance))
         return from_json(stored_manifest(connection, close_id, STORED_FORMATS[0]) or b"")
 
 
@@ -127,9 +137,9 @@ def _signed(source: Source, sign: int) -> Question:
     return sa.select(*keys, *((source.table.c[name] * sign).label(name) for name in _SUMS)).where(source.where)
 
 
-def _store(connection: Connection, zones: Collection[str], close_id: int, month: Month, file_format: str) -> None:
-    made = Pages(connection, zones, booked_request(month, file_format), f"callmeter-{month.name}.{file_format}")
-    rows = {"close": close_id, "format": file_format}
+def _store(connection: Connection, zones: Collection[str], close_id: int, request: Request) -> None:
+    made = Pages(connection, zones, request, f"callmeter-{request.booked}{FORMATS[request.format].suffix}")
+    rows = {"close": close_id, "format": request.format}
     for n, piece in enumerate(_pieces(made)):
         connection.execute(sa.insert(closed_pieces).values(rows | {"n": n, "content": zlib.compress(piece)}))
     connection.execute(sa.insert(closed_files).values(rows | {"manifest": to_json(made.manifest())}))

@@ -17,8 +17,9 @@ from collector.core.errors import UsageError
 from collector.core.money import format_usd
 from collector.core.periods import Period, day_number, format_day
 from collector.core.selection import DIMENSIONS, Selection
-from collector.finance.columns import BOOKED_BY, CALL_COLUMNS, GROUP_COLUMNS, LINE_COLUMNS
+from collector.finance.columns import CALL_COLUMNS, FOCUS_COLUMNS, GROUP_COLUMNS
 from collector.finance.formats import FORMATS
+from collector.finance.layout import Layout, report_cells
 from collector.finance.manifest import (
     BEFORE,
     CLOSED,
@@ -26,6 +27,7 @@ from collector.finance.manifest import (
     OPEN,
     Booking,
     Manifest,
+    Report,
     from_json,
     manifest_path,
     to_json,
@@ -41,6 +43,9 @@ from collector.ledger.questions.booked import Books, books_of, stored_manifest, 
 from collector.ledger.questions.calls import in_order
 from collector.ledger.questions.items import sums_by_price
 from collector.ledger.schema import batches
+from collector.settings import Finance
+
+NO_TERMS = Finance()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -53,18 +58,34 @@ class Request(msgspec.Struct, frozen=True):
     format: str = "csv"
     selection: Selection = Selection()
     booked: str = ""  # a month such as 2026-10, whose period is asked for
+    finance: Finance = Finance()
+
+    @property
+    def layout(self) -> Layout:
+        """What its line items have in common."""
+        own = FORMATS[self.format]
+        return Layout(own.booked_by if self.booked else own.by or self.by, self.period, self.finance)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of its file."""
+        if self.calls:
+            return list(CALL_COLUMNS)
+        return list(FOCUS_COLUMNS) if self.format == "focus" else [column.name for column in self.layout.columns]
 
 
-def booked_request(month: Month, file_format: str = "csv") -> Request:
+def booked_request(month: Month, file_format: str = "csv", finance: Finance = NO_TERMS) -> Request:
     """The request for the file of a month."""
-    return Request(month.period, BOOKED_BY, format=file_format, booked=month.name)
+    return Request(month.period, format=file_format, booked=month.name, finance=finance)
 
 
 def check(request: Request) -> None:
     """Raises UsageError, naming the value and what there is, for a format or a group that is none."""
     if request.format not in FORMATS:
         raise UsageError(f"--format {request.format[:20]!r} is not available: write one of {', '.join(FORMATS)}")
-    for n, name in enumerate(() if request.booked else request.by):
+    if request.calls and FORMATS[request.format].calls is None:
+        raise UsageError(f"--format {request.format} has no single calls: leave out --calls")
+    for n, name in enumerate(request.by):
         if name not in GROUP_COLUMNS:
             raise UsageError(f"--by {name[:20]!r} is not a column to group by: write some of {','.join(GROUP_COLUMNS)}")
         if name in request.by[:n]:
@@ -123,7 +144,7 @@ class Pages:
             file=self._name,
             content="calls" if request.calls else "line items",
             format=request.format,
-            columns=list(CALL_COLUMNS) if request.calls else [*request.by, *LINE_COLUMNS],
+            columns=request.columns,
             zone=period.zone,
             first_day=format_day(day_number(period.start_us, period.zone)),
             end_day=format_day(day_number(period.end_us, period.zone)),
@@ -138,6 +159,7 @@ class Pages:
             bytes=self._size,
             sha256=self._digest.hexdigest(),
             booking=_booking(self._books, request) if request.booked else None,
+            report=_report(request, tally.cost),
         )
 
 
@@ -167,14 +189,14 @@ def _write(engine: Engine, zones: Collection[str], request: Request, name: str, 
 def _made(
     connection: Connection, zones: Collection[str], request: Request, books: Books, tally: Tally
 ) -> Iterator[bytes]:
-    chosen_format = FORMATS[request.format]
-    if request.calls:
+    chosen_format, layout = FORMATS[request.format], request.layout
+    if request.calls and chosen_format.calls:
         return chosen_format.calls(connection, streamed(connection, in_order(request.selection, request.period)), tally)
     if request.booked:
         month = month_named(request.booked, request.period.zone)
-        return chosen_format.line_items(request.by, booked_lines(connection, zones, books, month, tally), tally)
-    question = sums_by_price(request.selection, request.period, zones, request.by)
-    return chosen_format.line_items(request.by, usage_lines(connection, question, request.by, tally), tally)
+        return chosen_format.line_items(layout, booked_lines(connection, zones, books, month, layout.by, tally), tally)
+    question = sums_by_price(request.selection, request.period, zones, layout.by)
+    return chosen_format.line_items(layout, usage_lines(connection, question, layout.by, tally), tally)
 
 
 def _stored_close(connection: Connection, request: Request) -> int | None:
@@ -193,3 +215,11 @@ def _booking(books: Books, request: Request) -> Booking:
         return Booking(request.booked, CLOSED, instant(close.closed_at))
     is_before = bool(books.closed) and request.booked < books.closed[0].month
     return Booking(request.booked, BEFORE if is_before else OPEN)
+
+
+def _report(request: Request, cost: int) -> Report | None:
+    rate = None if request.calls else request.layout.rate
+    if rate is None:
+        return None
+    rounded, currency, per_usd, day = map(str, report_cells(cost, rate))
+    return Report(currency, rounded, per_usd, day, rate.source)

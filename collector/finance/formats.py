@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from collector.core.money import format_usd
-from collector.finance import parquet
-from collector.finance.columns import BY_COLUMNS, CALL_COLUMNS, LINE_COLUMNS, Column
+from collector.finance import focus, parquet
+from collector.finance.columns import BOOKED_BY, BY_COLUMNS, CALL_COLUMNS, FOCUS_BOOKED_BY, FOCUS_BY
 from collector.finance.csvtext import Rows, safe_text
+from collector.finance.layout import Layout, line_cells, total_cells
 from collector.finance.lines import Line
 from collector.finance.pages import pages
 from collector.finance.records import documents, values
-from collector.finance.tally import CURRENCY, Tally
+from collector.finance.tally import Tally
 from collector.ledger.questions.ask import AnyRow
 
 TOTAL = "TOTAL"
@@ -21,40 +21,30 @@ _PAGE = 1_000
 
 
 class Format(msgspec.Struct, frozen=True):
-    """One file format: line items grouped by `by`, and calls."""
+    """One file format: line items, and calls where it has them. `by`: its own groups, where it has no free ones."""
 
-    line_items: Callable[[Sequence[str], Iterable[Line], Tally], Iterator[bytes]]
-    calls: Callable[[Connection, Iterable[AnyRow], Tally], Iterator[bytes]]
+    line_items: Callable[[Layout, Iterable[Line], Tally], Iterator[bytes]]
+    calls: Callable[[Connection, Iterable[AnyRow], Tally], Iterator[bytes]] | None
+    by: tuple[str, ...] | None = None
+    booked_by: tuple[str, ...] = BOOKED_BY
+    suffix: str = ".csv"
 
 
-def _csv_line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
-    rows, columns = Rows(), [BY_COLUMNS[name] for name in by]
-    names = [*by, *LINE_COLUMNS]
+def _csv_line_items(layout: Layout, lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
+    rows, rate, names = Rows(), layout.rate, [column.name for column in layout.columns]
+    texts = [n for n, name in enumerate(layout.by) if BY_COLUMNS[name].kind == "text"]
     yield rows.text([names]).encode()
     for some in pages(tally.counted(lines), _PAGE):
-        yield rows.text(_csv_line(columns, line) for line in some).encode()
-    blank = dict.fromkeys(names, "") | {"cost_usd": format_usd(tally.cost), "currency": CURRENCY}
-    yield rows.text([list((blank | {names[0]: TOTAL}).values())]).encode()
+        yield rows.text([*_safe(list(line.group), texts), *line_cells(line, rate)] for line in some).encode()
+    last = dict.fromkeys(names) | total_cells(tally.cost, rate)
+    yield rows.text([list((last | {names[0]: TOTAL}).values())]).encode()
 
 
-def _csv_line(columns: Sequence[Column], line: Line) -> list[object]:
-    group = [
-        safe_text(text) if column.kind == "text" else text for column, text in zip(columns, line.group, strict=True)
-    ]
-    return [*group, line.unit, line.quantity, _usd(line.unit_price), _usd(line.cost), CURRENCY, line.price_id]
-
-
-def _jsonl_line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
+def _jsonl_line_items(layout: Layout, lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
+    rate, names = layout.rate, [column.name for column in layout.columns]
     for some in pages(tally.counted(lines), _PAGE):
-        yield _json_lines(_json_line(by, line) for line in some)
-    first = next(iter((*by, *LINE_COLUMNS)))
-    yield _json_lines([{first: TOTAL, "cost_usd": format_usd(tally.cost), "currency": CURRENCY}])
-
-
-def _json_line(by: Sequence[str], line: Line) -> dict[str, Any]:
-    group = dict(zip(by, line.group, strict=True))
-    cells = (line.unit, line.quantity, _usd(line.unit_price), _usd(line.cost), CURRENCY, line.price_id or None)
-    return group | dict(zip(LINE_COLUMNS, cells, strict=True))
+        yield _json_lines(dict(zip(names, (*line.group, *line_cells(line, rate)), strict=True)) for line in some)
+    yield _json_lines([{names[0]: TOTAL, **total_cells(tally.cost, rate)}])
 
 
 def _csv_calls(_: Connection, calls: Iterable[AnyRow], tally: Tally) -> Iterator[bytes]:
@@ -80,12 +70,9 @@ def _json_lines(documents: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(msgspec.json.encode(document) + b"\n" for document in documents)
 
 
-def _usd(picousd: int | None) -> str | None:
-    return None if picousd is None else format_usd(picousd)
-
-
 FORMATS: dict[str, Format] = {
     "csv": Format(_csv_line_items, _csv_calls),
-    "jsonl": Format(_jsonl_line_items, _jsonl_calls),
-    "parquet": Format(parquet.line_items, parquet.calls),
+    "jsonl": Format(_jsonl_line_items, _jsonl_calls, suffix=".jsonl"),
+    "parquet": Format(parquet.line_items, parquet.calls, suffix=".parquet"),
+    "focus": Format(focus.line_items, None, FOCUS_BY, FOCUS_BOOKED_BY, suffix="-focus.csv"),
 }

@@ -17,6 +17,16 @@ class Booking(msgspec.Struct, frozen=True, omit_defaults=True):
     closed_at: str | None = None
 
 
+class Report(msgspec.Struct, frozen=True):
+    """The cost in the report currency, rounded, by a rate of a day. It does not tie out."""
+
+    currency: str
+    cost_rounded: str
+    per_usd: str
+    rate_date: str
+    rate_source: str
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a file holds. Money is exact decimal text; instants are UTC; `rows` counts neither header nor TOTAL."""
 
@@ -39,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     sha256: str
     booking: Booking | None = None
+    report: Report | None = None
 
 
 def manifest_path(file: Path) -> Path:

@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from collector.core.money import format_usd
-from collector.finance.columns import BY_COLUMNS, CALL_COLUMNS, LINE_COLUMNS, Column
+from collector.finance.columns import CALL_COLUMNS, Column
+from collector.finance.layout import Layout, line_cells
 from collector.finance.lines import Line
 from collector.finance.pages import pages
 from collector.finance.records import values
-from collector.finance.tally import CURRENCY, Tally
+from collector.finance.tally import Tally
 from collector.ledger.questions.ask import AnyRow
 
 TOTAL_KEY = "callmeter.total_cost_usd"
@@ -27,20 +28,16 @@ _READ: dict[str, Callable[[str], Any]] = {
 }
 
 
-def line_items(by: Sequence[str], lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
-    """Line items grouped by `by`; a group without a name is null."""
-    columns = [*(BY_COLUMNS[name] for name in by), *LINE_COLUMNS.values()]
-    return _file(columns, map(_line, tally.counted(lines)), tally)
+def line_items(layout: Layout, lines: Iterable[Line], tally: Tally) -> Iterator[bytes]:
+    """Line items; a group without a name is null."""
+    rate = layout.rate
+    rows = ([*(text or None for text in line.group), *line_cells(line, rate)] for line in tally.counted(lines))
+    return _file(layout.columns, rows, tally)
 
 
 def calls(_: Connection, rows: Iterable[AnyRow], tally: Tally) -> Iterator[bytes]:
     """Single calls with the columns of `v_calls`."""
     return _file(list(CALL_COLUMNS.values()), map(values, tally.counted_calls(rows)), tally)
-
-
-def _line(line: Line) -> Sequence[Any]:
-    money = [None if amount is None else format_usd(amount) for amount in (line.unit_price, line.cost)]
-    return [*(text or None for text in line.group), line.unit, line.quantity, *money, CURRENCY, line.price_id or None]
 
 
 class _Sink:

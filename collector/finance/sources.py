@@ -35,19 +35,20 @@ def usage_lines(connection: Connection, question: Question, by: Sequence[str], t
 
 
 def booked_lines(
-    connection: Connection, zones: Collection[str], books: Books, month: Month, tally: Tally
+    connection: Connection, zones: Collection[str], books: Books, month: Month, by: Sequence[str], tally: Tally
 ) -> Iterator[Line]:
-    """The lines that a month books, with the groups of BOOKED_BY: its own usage, then what it corrects of earlier ones.
+    """The lines that a month books, by BOOKED_BY or some of it: its own usage, then what it corrects of earlier ones.
 
     Closed, it is what was booked then; open, it is what it would book now. Corrections stand in the first open month.
     """
     own, change = _sides(connection, zones, books, month)
-    for line in usage_lines(connection, sums_of_source(own, BY), BY, tally):
+    names = [name for name in BY if name in by]
+    for line in usage_lines(connection, sums_of_source(own, names), names, tally):
         yield _booked(line, month.name, "")
     if change is None:
         return
     price_set_of = _price_sets(connection)
-    for old, new in changes_of(streamed(connection, changes_by_price(*change, BY)), BY):
+    for old, new in changes_of(streamed(connection, changes_by_price(*change, names)), names):
         tally.calls += new.calls - old.calls
         tally.unpriced_calls += new.calls - old.calls if new.is_unpriced else 0
         for line in correction_lines(old, new, price_set_of):

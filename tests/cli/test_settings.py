@@ -117,6 +117,20 @@ PROVIDER = '[providers.p]\nbase_url = "http://h/v1"\n'
             PROVIDER + '[[endpoints]]\nmodel = "m"\nprovider = "p"\n' * 2,
             "endpoints[1]: m at p stands there twice: drop one",
         ),
+        (
+            '[[finance.credits]]\nprovider = "p"\ndate = 2026-10-01\nusd = 0\n',
+            "finance.credits: usd = 0: write an amount above 0",
+        ),
+        (
+            '[[finance.plans]]\nname = "n"\nprovider = "p"\nfrom = 2026-10-01\nusd = 2\n',
+            "unknown key `usd` in [finance.plans[0]]: known here: from, key, name",
+        ),
+        ('[finance]\nreport_currency = "eur"\n', "finance.report_currency = 'eur': expected `str` matching"),
+        (
+            '[finance]\nreport_currency = "EUR"\n',
+            "finance.report_currency = 'EUR': no [[finance.rates]] has it: add one",
+        ),
+        ('[finance]\nformats = ["xlsx"]\n', "finance.formats[0] = 'xlsx': invalid enum value 'xlsx'"),
         ("[settings", "is not TOML: "),
     ],
 )

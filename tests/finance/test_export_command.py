@@ -95,7 +95,8 @@ def test_jsonl_line_items_say_the_same(folder):
     ("arguments", "named"),
     [
         (("--format", "xlsx"), "'xlsx' is not available: write one of csv, jsonl, parquet"),
-        (("--format", "focus"), "'focus' is not available"),
+        (("--format", "focus", "--calls"), "--format focus has no single calls"),
+        (("--format", "focus", "--by", "day"), "FOCUS has groups of its own"),
         (("--by", "colour"), "'colour' is not a column to group by"),
         (("--by", "day,day"), "names 'day' twice"),
         (("--calls", "--by", "day"), "leave it out with --calls"),
@@ -158,3 +159,23 @@ def test_text_that_a_spreadsheet_would_run_gets_one_quote_and_comes_back(text, c
 def test_fields_are_quoted_where_they_must_be():
     text = Rows().text([["a,b", 'q"u', "c\rd", "e\nf", None, -5, "g"]])
     assert text == '"a,b","q""u","c\rd","e\nf",,-5,g\n'
+
+
+def test_a_report_currency_adds_columns_that_say_by_what_rate(folder):
+    (folder / "callmeter.toml").write_text(
+        '[finance]\nreport_currency = "EUR"\n'
+        'rates = [{currency = "EUR", date = 2026-09-30, per_usd = 0.91, source = "ECB"}]\n'
+    )
+    out = folder / "out.csv"
+    arguments = ["--config", folder / "callmeter.toml", "--data-dir", folder, "export", *DAYS, "--by", "day"]
+    result = CliRunner().invoke(main, [*map(str, arguments), "--out", str(out)])
+    assert result.exit_code == 0
+    head, first, *_, last = out.read_text().splitlines()
+    assert head == (
+        "day,unit,quantity,unit_price_usd,cost_usd,currency,price_id,"
+        "report_cost_rounded,report_currency,report_rate,report_rate_date"
+    )
+    assert first == "2026-10-01,input_tokens,1000,0,0,USD,,0.000000,EUR,0.91,2026-09-30"
+    assert last == "TOTAL,,,,0.107760000005,USD,,0.098062,EUR,0.91,2026-09-30"
+    report = from_json((folder / "out.csv.manifest.json").read_bytes()).report
+    assert (report.cost_rounded, report.per_usd, report.rate_source) == ("0.098062", "0.91", "ECB")
