@@ -69,6 +69,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_header_bytes: Positive = 64 * 1024
     max_concurrent_calls: Positive = 2_000
     max_attempts: Positive = 5
+    max_routing_names: Positive = 64  # of models, and of each list in a request's `provider`
     max_record_bytes: Positive = 64 * 1024  # one record of the journal
     segment_bytes: Positive = 64 * 1024 * 1024
     journal_bytes: Positive = 4 * 1024 * 1024 * 1024

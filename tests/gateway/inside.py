@@ -12,7 +12,7 @@ from collector.intake.gateway.app import Gateway
 from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames
 from collector.intake.gateway.relay import Services
-from collector.intake.gateway.routing import routes_of
+from collector.intake.gateway.router import router_of
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.upstream import Upstream
 from collector.ledger import journal
@@ -158,8 +158,8 @@ async def inside(
     async with Upstream(settings) as upstream:
         own_keys = {name: "sk-ours-123456" for name in urls if settings.providers[name].api_key_env}
         books = Books(writer, settings.on_journal_failure)
-        services = Services(settings, books, upstream, own_keys, Tariff(None))
-        yield Inside(folder, Gateway(services, routes_of(settings), KeyNames(b"x" * 32)), scripted)
+        services = Services(settings, books, upstream, own_keys, Tariff(None), router_of(settings, None))
+        yield Inside(folder, Gateway(services, KeyNames(b"x" * 32)), scripted)
     for server in servers.values():
         server.close()
     writer.stop()

@@ -15,7 +15,7 @@ from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames
 from collector.intake.gateway.protocol import Protocol
 from collector.intake.gateway.relay import Services
-from collector.intake.gateway.routing import routes_of
+from collector.intake.gateway.router import router_of
 from collector.intake.gateway.server import bind
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.upstream import Upstream
@@ -126,8 +126,9 @@ async def serving(settings: Settings) -> AsyncIterator[Live]:
     """A gateway with these settings, stopped at the end."""
     writer = Writer(settings.journal_dir, "gateway", settings.limits, settings.fsync)
     books = Books(writer, settings.on_journal_failure)
-    services = Services(settings, books, Upstream(settings), dict.fromkeys(settings.providers, KEY), Tariff(None))
-    app = Gateway(services, routes_of(settings), KeyNames(b"0123456789abcdef"))
+    keys = dict.fromkeys(settings.providers, KEY)
+    services = Services(settings, books, Upstream(settings), keys, Tariff(None), router_of(settings, None))
+    app = Gateway(services, KeyNames(b"0123456789abcdef"))
     bound = bind("127.0.0.1", 0)
     server = uvicorn.Server(
         uvicorn.Config(app, http=Protocol, ws="none", lifespan="on", log_level="warning", timeout_graceful_shutdown=5)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from collector.intake.gateway.asked import Asked, read_asked, upstream_body
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.operations import OPERATIONS
+from collector.intake.gateway.routing import Route
 
 CHAT = next(operation for operation in OPERATIONS if operation.name == "chat")
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -139,23 +140,28 @@ def test_a_key_that_stands_twice_is_always_found(members: dict[str, object], dat
         read(("{" + ", ".join(pieces) + "}").encode())
 
 
+def named(model: str) -> Route:
+    """A route to a provider that calls a model so."""
+    return Route("p", "openai", "", "ours", upstream_model=model, model="asked")
+
+
 ODD = b'{"model":"m","temperature":1.0,"seed":123456789012345678901234567890,"x":1e400,"new":[1.50],"stream":true}'
 
 
 def test_nothing_changes_where_nothing_has_to() -> None:
     plain = b' { "model" : "m" , "temperature" : 1.0 } '
-    assert upstream_body(read(plain), "m", keeps_routing=False, adds_usage=True) == plain
-    assert upstream_body(read(ODD), None, keeps_routing=False, adds_usage=False) == ODD
+    assert upstream_body(read(plain), named("m"), adds_usage=True) == plain
+    assert upstream_body(read(ODD), named("m"), adds_usage=False) == ODD
 
 
 def test_numbers_keep_their_text_when_something_else_changes() -> None:
-    changed = upstream_body(read(ODD), "other", keeps_routing=False, adds_usage=True)
+    changed = upstream_body(read(ODD), named("other"), adds_usage=True)
     assert changed == ODD.replace(b'"m"', b'"other"')[:-1] + b',"stream_options":{"include_usage":true}}'
 
 
 def test_other_stream_options_stay() -> None:
     asked = read(b'{"model":"m","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":false}}')
-    assert upstream_body(asked, None, keeps_routing=False, adds_usage=True) == (
+    assert upstream_body(asked, named("m"), adds_usage=True) == (
         b'{"model":"m","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}'
     )
 
@@ -169,9 +175,10 @@ def test_other_stream_options_stay() -> None:
 )
 def test_routing_members_go_to_a_router_only(keeps_routing: bool, sent: dict[str, object]) -> None:
     asked = read({"model": "m:nitro", "provider": {"order": ["a"]}, "models": ["b"], "route": "fallback", "top_k": 3})
-    assert json.loads(upstream_body(asked, None, keeps_routing, adds_usage=False)) == sent
+    route = Route("p", "openrouter" if keeps_routing else "openai", "", "ours", model="m", suffix=":nitro")
+    assert json.loads(upstream_body(asked, route, adds_usage=False)) == sent
 
 
 def test_a_model_named_only_in_models_is_named_to_the_provider() -> None:
     asked = read({"models": ["a", "b"], "messages": []})
-    assert json.loads(upstream_body(asked, None, False, False)) == {"messages": [], "model": "a"}
+    assert json.loads(upstream_body(asked, named("a"), adds_usage=False)) == {"messages": [], "model": "a"}

@@ -12,13 +12,15 @@ from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.headers import to_client, to_upstream
 from collector.intake.gateway.identity import App, KeyNames, app_of, key_of, load_secret, session_of
 from collector.intake.gateway.operations import OPERATIONS, SURFACES
-from collector.intake.gateway.routing import plan, routes_of
+from collector.intake.gateway.router import router_of
+from collector.intake.gateway.routing import routes_of
 from collector.intake.gateway.server import check_bind, own_keys
 from collector.settings import Endpoint, Provider, Settings
 
 CHAT = OPERATIONS[0]
 OPENAI, OPENROUTER = SURFACES
 HERE = Path("/nowhere")
+NOW_US = 1_790_000_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,10 @@ ENDPOINTS = (
 
 def names(found: Settings, model: str, surface: int = 0) -> list[str]:
     asked = Asked(body=b"", members={}, model=model)
-    return [route.provider for route in plan(asked, SURFACES[surface], CHAT, routes_of(found))]
+    planned = router_of(found, None).plan(asked, SURFACES[surface], CHAT, None, NOW_US, 64)
+    if planned.refusal:
+        raise planned.refusal
+    return [route.provider for route in planned.plan.routes]
 
 
 def test_the_endpoints_of_a_model_are_tried_in_the_files_order() -> None:
@@ -204,8 +209,8 @@ ONLY_M = settings(providers={"a": PROVIDERS["a"]}, endpoints=ENDPOINTS[1:2])
     [
         (settings(), "m", 503, "no_provider", "add [providers.NAME]"),
         (ONLY_M, "x", 404, "model_not_found", "known are m."),
-        (ALL, "e", 404, "no_endpoint", "serves chat (asked: a)"),
-        (ALL, "claude", 404, "no_endpoint", "serves chat (asked: native)"),
+        (ALL, "e", 404, "no_endpoint", "a does not serve this operation; add it"),
+        (ALL, "claude", 404, "no_endpoint", "native speaks another dialect"),
     ],
 )
 def test_a_call_that_goes_nowhere_is_told_why(found: Settings, model: str, status: int, code: str, told: str) -> None:

@@ -22,7 +22,7 @@ from collector.intake.gateway.pages.table import PAGES
 from collector.intake.gateway.pages.table import find as find_page
 from collector.intake.gateway.record import SOURCE, Caller, opened, refused
 from collector.intake.gateway.relay import Relay, Services
-from collector.intake.gateway.routing import Route, Routes, plan
+from collector.intake.gateway.routing import Route
 from collector.intake.gateway.trial import milliseconds
 
 log = logging.getLogger("callmeter.gateway")
@@ -33,9 +33,8 @@ _READING = frozenset({"GET", "HEAD"})
 class Gateway:
     """One process's gateway; `refusals` counts, by reason, what was turned away without being a call."""
 
-    def __init__(self, services: Services, routes: Routes, keys: KeyNames) -> None:
+    def __init__(self, services: Services, keys: KeyNames) -> None:
         self._services = services
-        self._routes = routes
         self._keys = keys
         self._limits = services.settings.limits
         self._running = 0
@@ -86,9 +85,14 @@ class Gateway:
             asked = read_asked(await client.body(self._limits, self._services.settings.total_timeout_s), operation)
             key = key_of(client.headers)
             call = opened(call.id, started_at, operation, asked, Caller(app_of(client.headers)))
-            routes = plan(asked, surface, operation, self._routes)
-            call = opened(call.id, started_at, operation, asked, self._caller(client, asked.session, key, routes))
-            await Relay(self._services, client, call, asked, operation, surface, key, began).run(routes)
+            session = session_of(client.headers, asked.session)
+            names = self._limits.max_routing_names
+            planned = self._services.router.plan(asked, surface, operation, session, started_at, names)
+            caller = self._caller(client, session, key, planned.plan.routes)
+            call = opened(call.id, started_at, operation, asked, caller)
+            if planned.refusal:
+                raise planned.refusal
+            await Relay(self._services, client, call, asked, operation, surface, key, began, planned).run()
         except Refusal as refusal:
             shape = error_shape_of(surface, operation)
             await self._refuse(client, shape, call, refusal.problem, milliseconds(time.monotonic() - began))
@@ -101,7 +105,7 @@ class Gateway:
         return Caller(
             app=app_of(client.headers),
             key=self._keys.name(passed) if passed else None,
-            session=session_of(client.headers, session),
+            session=session,
         )
 
     async def _refuse(self, client: Client, shape: str, call: Call, problem: Problem, latency_ms: int) -> None:

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.operations import Operation
+from collector.intake.gateway.routing import Route
 
 T = TypeVar("T")
 Members = dict[str, Raw]
@@ -62,7 +63,7 @@ _MEMBER = re.compile(rb'[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*')
 def read_asked(body: bytes, operation: Operation) -> Asked:
     """What the body asks for. Raises Refusal (400) that names the member, its value and what to do."""
     members = _members(body)
-    model, suffix = _without_suffix(_model(members))
+    model, suffix = without_suffix(_model(members))
     options = _member(members, "stream_options", _StreamOptions)
     return Asked(
         body=body,
@@ -77,16 +78,17 @@ def read_asked(body: bytes, operation: Operation) -> Asked:
     )
 
 
-def upstream_body(asked: Asked, model: str | None, keeps_routing: bool, adds_usage: bool) -> bytes:
+def upstream_body(asked: Asked, route: Route, adds_usage: bool) -> bytes:
     """The body for one upstream: the same bytes where nothing changes, else only the changed members re-emitted.
 
-    `model` is the name that the upstream has for it (None: the name asked); `keeps_routing` leaves routing members and
-    suffix in; `adds_usage` asks a stream for its usage.
+    The model goes by the name that the upstream has for it. Routing members and the suffix stay for an upstream that
+    routes by them; `adds_usage` asks a stream for its usage.
     """
     changes: dict[str, Raw | None] = {}
+    keeps_routing = route.kind == "openrouter"
     if not keeps_routing:
         changes.update({name: None for name in ROUTING_MEMBERS if name in asked.members})
-    named = (model or asked.model) + (asked.suffix if keeps_routing else "")
+    named = (route.upstream_model or route.model) + (route.suffix if keeps_routing else "")
     if "model" not in asked.members or named != _member(asked.members, "model", str):
         changes["model"] = Raw(msgspec.json.encode(named))
     if adds_usage and asked.stream and not asked.wants_usage:
@@ -150,7 +152,8 @@ def _model(members: Members) -> str:
     return model
 
 
-def _without_suffix(model: str) -> tuple[str, str]:
+def without_suffix(model: str) -> tuple[str, str]:
+    """The name of a model, and the routing suffix that it was asked with, "" for none."""
     for suffix in ROUTING_SUFFIXES:
         if model.endswith(suffix) and len(model) > len(suffix):
             return model.removesuffix(suffix), suffix

@@ -35,6 +35,7 @@ class Problem(msgspec.Struct, frozen=True):
     param: str | None = None
     type: str | None = None  # None: what fits the status
     retry_after: str | None = None
+    previous: tuple[dict[str, Any], ...] = ()  # attempts that failed before: provider, code, status
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -76,7 +77,7 @@ def _openai(problem: Problem, provider: str | None) -> dict[str, Any]:
         "param": problem.param,
         "code": problem.code,
     }
-    return {"error": error}
+    return {"error": {**error, "metadata": {"previous_errors": problem.previous}} if problem.previous else error}
 
 
 def _openrouter(problem: Problem, provider: str | None) -> dict[str, Any]:
@@ -87,6 +88,7 @@ def _openrouter(problem: Problem, provider: str | None) -> dict[str, Any]:
         "reason": problem.code,
         "provider_name": provider,
         "param": problem.param,
+        "previous_errors": problem.previous or None,
     }
     error = {
         "code": problem.status,

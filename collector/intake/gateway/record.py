@@ -61,7 +61,10 @@ def closed(
     first_token_ms: int | None,
     shape: str,
 ) -> Call:
-    """The record with which a call ends. `http_status` is what the client was answered with."""
+    """The record with which a call ends. `http_status` is what the client was answered with.
+
+    Where a call fell back to another of its models, that one is its model: it is what was bought.
+    """
     reading = read_usage(shape, seen.usage) if seen.usage else _NO_READING
     return Call(
         id=call.id,
@@ -69,7 +72,7 @@ def closed(
         started_at=call.started_at,
         outcome=attempts[-1].outcome,
         operation=call.operation,
-        model=call.model,
+        model=clip(route.model if route else None) or call.model,
         served_model=clip(seen.served_model),
         provider=route.provider if route else None,
         origin_id=clip(seen.origin_id),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from collector.intake.gateway.failures import error_type_of, problem_of, untermi
 from collector.intake.gateway.headers import to_client
 from collector.intake.gateway.operations import Operation, Surface, error_shape_of
 from collector.intake.gateway.record import closed
+from collector.intake.gateway.router import Planned, Router
 from collector.intake.gateway.routing import Route
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.trial import Trial, TrialFailed, milliseconds, request_headers
@@ -32,6 +34,7 @@ FALLS_BACK = frozenset({Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED})
 WATCH_AFTER_S = 0.02  # a shorter call is over before its client's leaving would matter
 END_OF_BODY_S = 1.0  # how long the end of a finished answer is waited for, to keep its connection
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+NO_METERS: Mapping[str, int] = {}
 NO_CACHE = (b"cache-control", b"no-cache")
 
 
@@ -43,6 +46,7 @@ class Services(msgspec.Struct):
     upstream: Upstream
     own_keys: dict[str, str]
     tariff: Tariff
+    router: Router
     takes_usage: dict[str, bool] = {}
 
 
@@ -59,6 +63,7 @@ class Relay:
         surface: Surface,
         key: str | None,
         began: float,
+        planned: Planned,
     ) -> None:
         self._services = services
         self._client = client
@@ -68,11 +73,12 @@ class Relay:
         self._surface = surface
         self._key = key  # the caller's own
         self._began = began
+        self._planned = planned
         self._attempts: list[Attempt] = []
         self._trial: Trial | None = None
         self._is_closed = False
 
-    async def run(self, plan: tuple[Route, ...]) -> None:
+    async def run(self) -> None:
         """Open, try, relay, close. Raises Refusal where the journal takes no call."""
         services = self._services
         self._ticket = services.books.open(self._call)
@@ -80,7 +86,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(WATCH_AFTER_S, services.settings.total_timeout_s), self._watch)
         try:
-            await self._run(plan)
+            await self._run()
         finally:
             ending.sealed = True
             self._timer.cancel()
@@ -93,17 +99,17 @@ class Relay:
         left_s = self._began + self._services.settings.total_timeout_s - time.monotonic()
         self._timer = asyncio.get_running_loop().call_later(left_s, self._ending.end, "timeout")
 
-    async def _run(self, plan: tuple[Route, ...]) -> None:
+    async def _run(self) -> None:
         try:
-            await self._try_each(plan)
+            await self._try_each()
         except asyncio.CancelledError:
             await self._cut_short(self._ending.taken())
         except ClientGone:
             await self._cut_short("left")
 
-    async def _try_each(self, plan: tuple[Route, ...]) -> None:
+    async def _try_each(self) -> None:
         """The routes in order, until one answers or an attempt fails in a way that another would not mend."""
-        pending = list(plan)
+        pending = list(self._planned.plan.routes)
         without_usage: Route | None = None
         while pending:
             route = pending.pop(0)
@@ -113,18 +119,30 @@ class Relay:
             try:
                 await trial.open(self._services.upstream, self._headers(route), adds_usage, self._ending)
             except TrialFailed:
-                self._attempts.append(trial.attempt())
+                self._note(trial)
                 has_room = len(self._attempts) < self._services.settings.limits.max_attempts
                 if has_room and adds_usage and self._may_refuse_usage(trial):
                     pending.insert(0, route)
                     without_usage = route
                     continue
-                if has_room and pending and trial.outcome in FALLS_BACK:
+                pending = self._left_to_try(pending, trial) if has_room else []
+                if pending:
                     continue
                 return await self._tell(trial)
             if self._could_add_usage:
                 self._services.takes_usage.setdefault(route.provider, adds_usage)
             return await (self._relay_stream(trial) if trial.passage else self._relay_plain(trial))
+
+    def _left_to_try(self, pending: list[Route], failed: Trial) -> list[Route]:
+        """What another attempt may mend: the next endpoint; for an error in what was asked, the next model alone."""
+        if failed.outcome in FALLS_BACK:
+            return pending
+        return [route for route in pending if route.model != failed.route.model]
+
+    def _note(self, trial: Trial, meters: Mapping[str, int] = NO_METERS) -> None:
+        """An attempt is over: it is part of the record, and of what is known of its endpoint."""
+        self._attempts.append(trial.attempt())
+        self._services.router.ended(trial.fared(meters))
 
     def _headers(self, route: Route) -> dict[str, str]:
         return request_headers(self._client.sent_headers, route, self._key_for(route), self._asked)
@@ -266,20 +284,24 @@ class Relay:
         """Write the record of the call's end and wait until it is as durable as the settings ask."""
         self._ending.sealed = True
         self._is_closed = True
-        if not in_attempts:
-            self._attempts.append(trial.attempt())
+        attempts = (*self._attempts, trial.attempt()) if not in_attempts else tuple(self._attempts)
         call = closed(
             self._call,
             route=trial.route,
             facts=trial.facts,
             seen=seen,
-            attempts=tuple(self._attempts),
+            attempts=attempts,
             http_status=status,
             latency_ms=milliseconds(time.monotonic() - self._began),
             first_token_ms=milliseconds(trial.first_at - self._began) if trial.first_at is not None else None,
             shape=trial.shape,
         )
         self._services.books.close(self._ticket, call)
+        if not in_attempts:
+            self._note(trial, call.meters)
+        if call.outcome is Outcome.OK:
+            router, now_us = self._services.router, time.time_ns() // 1000
+            router.served(self._planned.session, self._asked.model, trial.route, now_us)
         await self._services.books.settled()
         return call
 
@@ -298,7 +320,14 @@ class Relay:
             return unterminated(trial.route)
         hidden = tuple(secret for secret in (self._key, self._services.own_keys.get(trial.route.provider)) if secret)
         problem = problem_of(trial.route, trial.facts, trial.outcome, trial.fault, self._operation.name, hidden)
-        return msgspec.structs.replace(problem, retry_after=trial.retry_after)
+        return msgspec.structs.replace(problem, retry_after=trial.retry_after, previous=self._previous())
+
+    def _previous(self) -> tuple[dict[str, Any], ...]:
+        """The attempts before the last one, as OpenRouter lists them."""
+        return tuple(
+            {"provider": each.provider, "code": each.error_type or str(each.outcome), "status": each.http_status}
+            for each in self._attempts[:-1]
+        )
 
     async def _answer(self, problem: Problem, route: Route) -> None:
         headers = [*self._identified(route), JSON_TYPE, *problem.headers]

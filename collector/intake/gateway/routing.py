@@ -1,10 +1,10 @@
-"""Which endpoints a call is tried at, and in what order; pure."""
+"""The endpoints that the settings describe, as routes; pure."""
 
 import msgspec
 
-from collector.intake.gateway.asked import Asked
+from collector.core.prices import PriceSet
 from collector.intake.gateway.errors import Refusal
-from collector.intake.gateway.operations import OPERATIONS, Operation, Surface
+from collector.intake.gateway.operations import OPERATIONS
 from collector.settings import Endpoint, Provider, Settings
 
 MAX_MODELS_SHOWN = 8
@@ -18,8 +18,24 @@ class Route(msgspec.Struct, frozen=True):
     kind: str
     base_url: str
     key_holder: str  # "ours", "caller" or "unknown", as in core.outcomes.Facts
+    id: str = ""  # what its health is known by
     upstream_model: str | None = None
     operations: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
+    model: str = ""  # the name asked for; "" as long as it takes any
+    suffix: str = ""  # of the name asked, for an upstream that routes by it
+    data_collection: str = "allow"
+    quantization: str = "unknown"
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    input_modalities: frozenset[str] | None = None
+    supported_parameters: frozenset[str] | None = None
+    price_set: PriceSet | None = None  # None: no price is known
+    price: int | None = None  # picodollars of one token in and one out, by which endpoints are compared
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether an endpoint of the settings names it, rather than a provider that takes any model."""
+        return self.upstream_model is not None
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -28,6 +44,11 @@ class Routes(msgspec.Struct, frozen=True):
     by_model: dict[str, tuple[Route, ...]]
     any_model: tuple[Route, ...] = ()
     built_in: dict[str, Route] = {}  # only where no settings file stands
+
+    def of(self, model: str, built_in: tuple[str, ...]) -> tuple[Route, ...]:
+        """The model's own endpoints, else the providers that take any model, else the built-in ones, else none."""
+        known = self.by_model.get(model) or self.any_model
+        return known or tuple(self.built_in[name] for name in built_in if name in self.built_in)
 
 
 def routes_of(settings: Settings) -> Routes:
@@ -44,44 +65,44 @@ def routes_of(settings: Settings) -> Routes:
     )
 
 
-def plan(asked: Asked, surface: Surface, operation: Operation, routes: Routes) -> tuple[Route, ...]:
-    """The routes to try, in order: the model's own endpoints, else the providers that take any model.
-
-    Raises Refusal where there is none.
-    """
-    known = routes.by_model.get(asked.model) or routes.any_model
-    if not known:
-        known = tuple(routes.built_in[name] for name in surface.built_in if name in routes.built_in)
-    fitting = tuple(r for r in known if operation.name in r.operations and r.kind in operation.kinds)
-    return fitting or _refuse(asked.model, known, operation, routes)
-
-
-def _refuse(model: str, known: tuple[Route, ...], operation: Operation, routes: Routes) -> tuple[Route, ...]:
+def refuse_unknown(model: str, routes: Routes) -> Refusal:
+    """The refusal of a model that nothing is configured for."""
     name = model[:100]
-    if known:
-        where = ", ".join(route.provider for route in known)
-        message = (
-            f"no endpoint of {name!r} serves {operation.name} (asked: {where}): add it to the endpoint's operations"
-        )
-        raise Refusal(404, "no_endpoint", message, "model")
     if not routes.by_model:
         message = "no provider is configured: add [providers.NAME] with its base_url to callmeter.toml and restart"
-        raise Refusal(503, "no_provider", message)
+        return Refusal(503, "no_provider", message)
     shown = ", ".join(list(routes.by_model)[:MAX_MODELS_SHOWN])
     more = " and more" if len(routes.by_model) > MAX_MODELS_SHOWN else ""
     message = (
         f"the model {name!r} is unknown here; known are {shown}{more}. Ask for one of them, or add [[endpoints]] for it"
     )
-    raise Refusal(404, "model_not_found", message, "model")
+    return Refusal(404, "model_not_found", message, "model")
 
 
 def _route(name: str, provider: Provider, endpoint: Endpoint | None = None) -> Route:
-    route = Route(name, provider.kind, provider.base_url.rstrip("/"), _key_holder(provider))
+    route = Route(
+        name,
+        provider.kind,
+        provider.base_url.rstrip("/"),
+        _key_holder(provider),
+        data_collection=provider.data_collection,
+    )
     if endpoint is None:
         return route
-    upstream_model = endpoint.upstream_model or endpoint.model
-    operations = endpoint.operations or _USUAL.get(provider.kind, ("chat",))
-    return msgspec.structs.replace(route, upstream_model=upstream_model, operations=operations)
+    return msgspec.structs.replace(
+        route,
+        upstream_model=endpoint.upstream_model or endpoint.model,
+        operations=endpoint.operations or _USUAL.get(provider.kind, ("chat",)),
+        quantization=(endpoint.quantization or "unknown").lower(),
+        context_tokens=endpoint.context_tokens,
+        max_output_tokens=endpoint.max_output_tokens,
+        input_modalities=_set(endpoint.input_modalities),
+        supported_parameters=_set(endpoint.supported_parameters),
+    )
+
+
+def _set(stated: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if stated is None else frozenset(stated)
 
 
 def _key_holder(provider: Provider) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 import uvicorn
 
 from collector.core.errors import PriceError, SettingsError
+from collector.core.prices import PriceBook
 from collector.intake.gateway.app import Gateway
 from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames, load_secret
 from collector.intake.gateway.protocol import Protocol
 from collector.intake.gateway.record import SOURCE
 from collector.intake.gateway.relay import Services
-from collector.intake.gateway.routing import routes_of
+from collector.intake.gateway.router import router_of
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.upstream import Upstream
 from collector.ledger.book import load_book
@@ -52,15 +53,17 @@ def serve(
     keys = own_keys(settings, environ)
     secret = load_secret(settings.data_dir)
     bound = bind(host, port)
+    book = _book(settings)
     writer = Writer(settings.journal_dir, SOURCE, settings.limits, settings.fsync)
     services = Services(
         settings=settings,
         books=Books(writer, settings.on_journal_failure),
         upstream=Upstream(settings),
         own_keys=keys,
-        tariff=_tariff(settings),
+        tariff=Tariff(book),
+        router=router_of(settings, book),
     )
-    server = _server(Gateway(services, routes_of(settings), KeyNames(secret)), settings)
+    server = _server(Gateway(services, KeyNames(secret)), settings)
     try:
         _spare_collector()
         with _stopping_signals(server):
@@ -138,15 +141,15 @@ def _spare_collector() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _tariff(settings: Settings) -> Tariff:
+def _book(settings: Settings) -> PriceBook | None:
     """A price list that cannot be read stops the ledger, not the traffic."""
     try:
         book = load_book(settings)
         book.find("gpt-4o", "openai", 0)  # price lists are read at their first use: now, not in the first call
-        return Tariff(book)
+        return book
     except PriceError as error:
         log.error("%s; answers carry no cost until it is corrected and the gateway restarted", error)
-        return Tariff(None)
+        return None
 
 
 def _address(bound: socket.socket) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 
 from collector.core.calls import Attempt
@@ -15,11 +17,13 @@ from collector.intake.gateway.headers import to_upstream
 from collector.intake.gateway.operations import Operation, Surface
 from collector.intake.gateway.record import shape_of
 from collector.intake.gateway.routing import Route
+from collector.intake.gateway.shared.fared import Ended
 from collector.intake.gateway.stream import Passage
 from collector.intake.gateway.upstream import Answer, Upstream, UpstreamFailed
 from collector.settings import Settings
 
 MAX_ERROR_BYTES = 256 * 1024
+MAX_WAIT_S = 3600  # what asks for a longer wait is asked again after this
 _RETRY_AFTER_CHARS = 64
 _decide = lru_cache(maxsize=1024)(decide)  # the same few endings come again and again
 
@@ -126,13 +130,29 @@ class Trial:
         first = self.first_at
         return Attempt(
             provider=self.route.provider,
-            model=(self.route.upstream_model or self.asked.model)[:256],
+            model=(self.route.upstream_model or self.route.model)[:256],
             started_at=self.started_at,
             outcome=self.outcome,
             http_status=self.status,
             error_type=self.facts.error_type,
             latency_ms=milliseconds(time.monotonic() - self.began),
             first_token_ms=milliseconds(first - self.began) if first is not None else None,
+        )
+
+    def fared(self, meters: Mapping[str, int]) -> Ended:
+        """What this attempt says of its endpoint, once it is over. `meters` as far as they are known."""
+        now, ended_at = time.monotonic(), time.time_ns() // 1000
+        wait_s = wait_of(self.retry_after, ended_at) if self.outcome is not Outcome.OK else 0
+        return Ended(
+            endpoint=self.route.id,
+            outcome=self.outcome,
+            at_us=ended_at,
+            latency_ms=milliseconds((self.first_at or now) - self.began),
+            streamed=self.first_at is not None,
+            generation_ms=milliseconds(now - self.began),
+            tokens_out=meters.get("output", 0) + meters.get("reasoning", 0),
+            wait_until_us=ended_at + wait_s * 1_000_000 if wait_s else 0,
+            is_callers_key=self.route.key_holder == "caller",
         )
 
     def let_go(self) -> None:
@@ -142,7 +162,7 @@ class Trial:
 
     async def _send(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool) -> None:
         route = self.route
-        body = upstream_body(self.asked, route.upstream_model, route.kind == "openrouter", adds_usage)
+        body = upstream_body(self.asked, route, adds_usage)
         self.answer = await upstream.post(route.base_url + self.operation.path, headers, body)
         if not 200 <= self.answer.status < 300:
             told = await self.answer.whole(MAX_ERROR_BYTES)
@@ -188,6 +208,19 @@ class Trial:
 def request_headers(sent: list[tuple[bytes, bytes]], route: Route, key: str | None, asked: Asked) -> dict[str, str]:
     """The headers of the request to this route's provider, with the key that it takes."""
     return to_upstream(sent, route.kind, key, asked.stream, as_sent=route.key_holder == "caller")
+
+
+def wait_of(retry_after: str | None, now_us: int) -> int:
+    """Whole seconds that a Retry-After asks for, at most MAX_WAIT_S; 0 where it asks for none (RFC 9110, 10.2.3)."""
+    if retry_after is None:
+        return 0
+    if retry_after.strip().isdigit():
+        return min(int(retry_after), MAX_WAIT_S)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0
+    return max(0, min(-(-int(date.timestamp() * 1_000_000 - now_us) // 1_000_000), MAX_WAIT_S))
 
 
 def milliseconds(seconds: float) -> int:

@@ -1,0 +1,159 @@
+"""How the endpoints have fared: counts and times of the last five minutes, in slots of five seconds."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from collector.core import histograms
+from collector.core.histograms import Histogram
+from collector.core.latency import SHARES
+from collector.core.outcomes import Outcome
+from collector.core.periods import SECOND_US
+from collector.intake.gateway.health import NOTHING_KNOWN, RECENT_S, WINDOW_S, Health, state_of
+
+SLOT_S = 5
+MAX_ENDPOINTS = 10_000  # models of a provider that takes any are named from outside
+_SLOTS, _RECENT_SLOTS = WINDOW_S // SLOT_S, RECENT_S // SLOT_S
+_SCALE = histograms.THROUGHPUT_SCALE
+_FAULTS = frozenset({Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED})
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """One attempt that is over. `latency_ms` to the first token of a stream, or to the end of a plain answer."""
+
+    endpoint: str
+    outcome: Outcome
+    at_us: int
+    latency_ms: int | None = None
+    streamed: bool = False
+    generation_ms: int | None = None
+    tokens_out: int = 0
+    wait_until_us: int = 0
+    is_callers_key: bool = False
+
+
+class Slot(msgspec.Struct):
+    """The counts of one endpoint in one slot."""
+
+    ok: int = 0
+    faults: int = 0
+    first_token: Histogram = {}
+    whole: Histogram = {}
+    throughput: Histogram = {}
+
+    def add(self, ended: Ended) -> None:
+        if ended.outcome in _FAULTS:
+            self.faults += 1
+            return
+        self.ok += 1
+        if ended.latency_ms is not None:
+            _count(self.first_token if ended.streamed else self.whole, ended.latency_ms)
+        speed = histograms.throughput(ended.tokens_out, ended.generation_ms or 0)
+        if speed is not None:
+            _count(self.throughput, speed)
+
+    def merge(self, other: "Slot") -> None:
+        self.ok += other.ok
+        self.faults += other.faults
+        for mine, more in zip(self._histograms(), other._histograms(), strict=True):
+            for at, count in more.items():
+                mine[at] = mine.get(at, 0) + count
+
+    def _histograms(self) -> tuple[Histogram, Histogram, Histogram]:
+        return self.first_token, self.whole, self.throughput
+
+
+Slots = dict[int, Slot]  # number of the slot since 1970 -> its counts
+
+
+class Fared:
+    """What this process has seen of the endpoints, and what it was told that others saw.
+
+    `unsaved` holds what was added since it was last taken, for whoever shares it.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[str, Slots] = {}
+        self._waits: dict[str, int] = {}
+        self._known: dict[str, tuple[int, bool, Health]] = {}  # slot it was worked out in, with times or without
+        self.unsaved: dict[tuple[str, int], Slot] = {}
+
+    def add(self, ended: Ended) -> None:
+        """Count an attempt that says something of its endpoint: success, a fault, a rate limit of our own key."""
+        if ended.outcome is Outcome.RATE_LIMITED and ended.is_callers_key:
+            return
+        if ended.outcome is not Outcome.OK and ended.outcome not in _FAULTS:
+            return
+        number = ended.at_us // (SLOT_S * SECOND_US)
+        self._slot(ended.endpoint, number).add(ended)
+        self.unsaved.setdefault((ended.endpoint, number), Slot()).add(ended)
+        if ended.wait_until_us and not ended.is_callers_key:
+            self._waits[ended.endpoint] = max(ended.wait_until_us, self._waits.get(ended.endpoint, 0))
+        self._known.pop(ended.endpoint, None)
+
+    def of(self, endpoints: Iterable[str], now_us: int, with_times: bool = False) -> Mapping[str, Health]:
+        """The health of those endpoints that anything is known of; percentiles of times only where asked for."""
+        number = now_us // (SLOT_S * SECOND_US)
+        found = {}
+        for endpoint in endpoints:
+            if endpoint in self._slots or endpoint in self._waits:
+                found[endpoint] = self._health(endpoint, number, with_times)
+        return found
+
+    def waits(self) -> Mapping[str, int]:
+        """Until when endpoints asked not to be asked, in microseconds."""
+        return self._waits
+
+    def replace(self, told: Mapping[str, Slots], waits: Mapping[str, int]) -> None:
+        """What all workers together have saved, in place of what was known; `unsaved` comes on top."""
+        self._slots = {endpoint: dict(slots) for endpoint, slots in told.items()}
+        self._waits = dict(waits)
+        for (endpoint, number), slot in self.unsaved.items():
+            self._slot(endpoint, number).merge(slot)
+        self._known.clear()
+
+    def _slot(self, endpoint: str, number: int) -> Slot:
+        slots = self._slots.get(endpoint)
+        if slots is None:
+            if len(self._slots) >= MAX_ENDPOINTS:
+                self._slots.pop(next(iter(self._slots)))
+            slots = self._slots[endpoint] = {}
+        if number not in slots and len(slots) > _SLOTS:
+            for old in [n for n in slots if n <= number - _SLOTS]:
+                del slots[old]
+        return slots.setdefault(number, Slot())
+
+    def _health(self, endpoint: str, number: int, with_times: bool) -> Health:
+        known = self._known.get(endpoint)
+        if known is not None and known[0] == number and known[1] >= with_times:
+            return known[2]
+        slots = self._slots.get(endpoint, {})
+        current = [(n, slot) for n, slot in slots.items() if number - _SLOTS < n <= number]
+        recent = [slot for n, slot in current if n >= number - _RECENT_SLOTS]
+        state = state_of(
+            sum(slot.ok for _, slot in current),
+            sum(slot.faults for _, slot in current),
+            sum(slot.ok for slot in recent),
+            sum(slot.faults for slot in recent),
+        )
+        times = _times([slot for _, slot in current]) if with_times else (NOTHING_KNOWN, NOTHING_KNOWN)
+        health = Health(state, self._waits.get(endpoint, 0), *times)
+        self._known[endpoint] = number, with_times, health
+        return health
+
+
+def _times(slots: list[Slot]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Percentiles of latency in seconds, and of throughput: of that, p90 is what 90% were at least as fast as."""
+    total = Slot()
+    for slot in slots:
+        total.merge(slot)
+    latency, speed = total.first_token or total.whole, total.throughput
+    return (
+        {name: (histograms.quantile(latency, share) or 0) / 1000 for name, share in SHARES.items() if latency},
+        {name: (histograms.quantile(speed, 1 - share) or 0) / _SCALE for name, share in SHARES.items() if speed},
+    )
+
+
+def _count(histogram: Histogram, number: int) -> None:
+    at = histograms.bucket(number)
+    histogram[at] = histogram.get(at, 0) + 1
