@@ -10,11 +10,13 @@ from dashboard.views import parts, scope
 HERE = Path(__file__).resolve().parent
 ONE_CALL = st.Page(HERE / "views" / "call.py", title="Call", visibility="hidden")
 MODEL = st.Page(HERE / "views" / "model.py", title="Model")
+WHY = st.Page(HERE / "views" / "why.py", title="Why", visibility="hidden")
 PAGES = [
     st.Page(HERE / "views" / "overview.py", title="Overview", default=True),
     MODEL,
     st.Page(HERE / "views" / "providers.py", title="Providers"),
     st.Page(HERE / "views" / "calls.py", title="Calls"),
+    WHY,
     ONE_CALL,
 ]
 KINDS = {MODEL: scope.Kind.MODEL, ONE_CALL: scope.Kind.NONE}

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from sqlalchemy import Engine, Select
 from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
+from collector.finance.explain import Explanation, explain
+from collector.finance.why_total import Total, why_total
 from collector.ledger.engines import ledger_path, open_ledger
 from collector.ledger.questions import (
     about,
@@ -76,6 +79,11 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
+def today() -> date:
+    """The UTC date of now."""
+    return datetime.fromtimestamp(now_us() // 1_000_000, UTC).date()
+
+
 def settings() -> Settings:
     """The settings that the environment names; `serve` sets it."""
     return load_settings()
@@ -132,18 +140,17 @@ def call_page(
     return Answer(ask.rows(engine(its.ledger_url), question))
 
 
-def call(call_id: str, url: str) -> tuple[Any, list[Any], str | None] | None:
-    """A call, its stored attempts and the JSON of its price set; None when the ledger has no such call.
+def explained(call_id: str, its: Settings) -> Explanation:
+    """All that is known of a call, and why it costs what it costs.
 
-    Raises UsageError for what is not the id of a call.
+    Raises UsageError for what is not the id of a call, InputError for a call that the ledger does not have.
     """
-    its = engine(url)
-    found = ask.rows(its, calls.one(call_id))
-    if not found:
-        return None
-    digest = found[0].price_id
-    bodies = ask.rows(its, prices.used_sets([digest])) if digest else []
-    return found[0], ask.rows(its, calls.attempts_of(call_id)), bodies[0].body if bodies else None
+    return explain(engine(its.ledger_url), its, call_id, today())
+
+
+def why(selection: Selection, period: Period, its: Settings) -> Total:
+    """The parts of the spend of a selection, which add up to it, at most FRESH_S seconds old."""
+    return _why(its.ledger_url, _identity(its.ledger_url), selection, period, today())
 
 
 def hit_by(provider: str, start_us: int, end_us: int, url: str) -> tuple[int, int]:
@@ -196,6 +203,12 @@ def _select(
         return question(selection, period, declared, limits)
     except UsageError as error:
         return str(error)
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=20, show_spinner=False, hash_funcs={Selection: repr, Period: repr})
+def _why(url: str, identity: tuple[int, int], selection: Selection, period: Period, today: date) -> Total:
+    its = _engine(url, identity)
+    return why_total(its, selection, period, zones(its), today)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)

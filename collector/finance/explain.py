@@ -71,6 +71,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """
 
     call: dict[str, Any]  # the columns of v_calls
+    started_at: int
     asked: dict[str, Any]  # session, tags, service_tier, ... as far as stated
     attempts: tuple[Tried, ...]
     meters: dict[str, int]
@@ -133,6 +134,7 @@ def _explained(connection: Connection, row: AnyRow, settings: Settings, today: d
     provider = names_of(settings).provider(row.provider) if row.provider else None
     return Explanation(
         call=dict(zip(CALL_COLUMNS, values(row), strict=True)),
+        started_at=row.started_at,
         asked={name: value for name in calls.EXTRA if (value := getattr(row, name)) is not None and name != "sparse"},
         attempts=_attempts(connection, row),
         meters=meters,

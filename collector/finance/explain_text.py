@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from collector.core.money import format_usd
 from collector.core.periods import format_day, parse_day
 from collector.core.prices import LineItem, PriceSet
-from collector.core.prices.checks import day_text
+from collector.core.prices.checks import conditions, day_text
 from collector.finance.aligned import aligned
 from collector.finance.explain import Adjustment, Explanation
 from collector.finance.records import instant
-from collector.ledger.book.report import conditions
 
 HEADINGS = ("METER", "QUANTITY", "UNIT PRICE USD", "COST USD", "RULE")
 _LABEL = 12
@@ -24,7 +23,7 @@ def lines(told: Explanation) -> Iterator[str]:
     yield from _section("attempts", _attempts(told))
     yield from _section("cost", _cost(told))
     yield from _section("price", price_lines(told.call["price_id"], told.price, told.source_sentence))
-    yield from _section("adjustments", (_adjustment(each) for each in told.adjustments))
+    yield from _section("adjustments", adjustments(told))
     yield from _section("told by", _witnesses(told))
 
 
@@ -89,6 +88,11 @@ def _cost(told: Explanation) -> Iterator[str]:
         rows.append(("total", "", "", format_usd(told.cost), ""))
     if len(rows) > 1:
         yield from aligned(rows, left=frozenset({0, 4}))
+    yield from remarks(told)
+
+
+def remarks(told: Explanation) -> Iterator[str]:
+    """What must be known of a cost besides its lines: images paid on top, what is reported, what it was, what to do."""
     if told.notice:
         yield f"Images: {told.notice}"
     yield from _reported(told)
@@ -141,6 +145,11 @@ def _dates(price: PriceSet) -> str:
     start = "" if price.starts is None else f"from {day_text(price.starts)}"
     end = "" if price.until is None else f"until {day_text(price.until)}"
     return f"{start} {end}".strip()
+
+
+def adjustments(told: Explanation) -> Iterator[str]:
+    """Every change of the cost since: when, by whom, from what to what, why."""
+    return map(_adjustment, told.adjustments)
 
 
 def _adjustment(each: Adjustment) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
 import pandas as pd
 
-from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.outcomes import Outcome
-from collector.core.prices import PriceSet, line_items
+from collector.finance.explain import Explanation, Tried, meters_of
+from collector.finance.explain_text import rule_of
 from dashboard import texts
 from dashboard.frames.outcomes import NAMES
 
@@ -62,13 +62,6 @@ def outcome_name(outcome: str) -> str:
     return NAMES[Outcome(outcome)]
 
 
-def meters_of(row: Any) -> dict[str, int]:
-    """The stated meters of a call, common and sparse."""
-    common = {name: getattr(row, METERS[name].column) for name in COMMON_METERS}
-    sparse: dict[str, int] = msgspec.json.decode(row.sparse) if row.sparse else {}
-    return {name: quantity for name, quantity in (common | sparse).items() if quantity is not None}
-
-
 def _side(meters: Mapping[str, int], names: Sequence[str]) -> str:
     stated = [meters[name] for name in names if name in meters]
     return f"{sum(stated):,}" if stated else NOT_STATED
@@ -98,57 +91,51 @@ _FACTS = {
 }
 
 
-def facts(row: Any, zone: str) -> pd.DataFrame:
+def facts(told: Explanation, zone: str) -> pd.DataFrame:
     """What is known of a call, one fact a line; what nobody stated is left out."""
-    stated = [(name, getattr(row, column)) for name, column in _FACTS.items()]
+    call = told.call | told.asked | {"usage_problem": told.usage_problem}
+    stated = [(name, call.get(column)) for name, column in _FACTS.items()]
     lines = [
-        ("Id", row.id.hex()),
-        ("Started", texts.precise_time(row.started_at, zone)),
-        ("Outcome", outcome_name(row.outcome)),
+        ("Id", call["id"]),
+        ("Started", texts.precise_time(told.started_at, zone)),
+        ("Outcome", outcome_name(call["outcome"])),
         *((name, str(value)) for name, value in stated if value is not None),
-        ("Streamed", "yes" if row.streamed else "no"),
-        ("Latency", texts.duration(row.latency_ms)),
-        ("First token", texts.duration(row.first_token_ms)),
-        ("Cost", texts.amount(texts.dollars(row.cost_picousd))),
+        ("Streamed", "yes" if call["streamed"] else "no"),
+        ("Latency", texts.duration(call["latency_ms"])),
+        ("First token", texts.duration(call["first_token_ms"])),
+        ("Cost", texts.amount(texts.dollars(told.cost))),
     ]
-    if row.cost_picousd != row.original_cost_picousd:
-        lines.append(("First cost", texts.amount(texts.dollars(row.original_cost_picousd))))
-    if row.reported_cost_picousd is not None:
-        lines.append(("The provider said", texts.usd(row.reported_cost_picousd)))
+    if told.cost != told.first_cost:
+        lines.append(("First cost", texts.amount(texts.dollars(told.first_cost))))
+    if told.reported_cost is not None:
+        lines.append(("The provider said", texts.usd(told.reported_cost)))
     return pd.DataFrame(lines, columns=["Fact", "Value"])
 
 
-def why(row: Any, body: str | None) -> pd.DataFrame:
-    """How the cost comes about: a line per meter, whose costs add up to the call's by the price set in `body`.
+def why(told: Explanation) -> pd.DataFrame:
+    """How a cost comes about: a line per meter and one for what goes beyond them; together they are the cost.
 
     Without a price set: the meters alone.
     """
-    meters = meters_of(row)
-    if body is None:
-        bare = [[METERS[name].unit, name, f"{quantity:,}", None, None, ""] for name, quantity in meters.items()]
-        return _why_frame(bare)
-    price_set = PriceSet.from_plain(msgspec.json.decode(body))
-    return _why_frame(
-        [
-            [it.unit, it.meter, f"{it.quantity:,}", texts.dollars(it.unit_price), texts.dollars(it.cost), it.rule]
-            for it in line_items(meters, price_set)
-        ]
-    )
+    lines: list[list[Any]] = [
+        [it.unit, it.meter, f"{it.quantity:,}", *map(texts.dollars, (it.unit_price, it.cost)), rule_of(it, told.price)]
+        for it in told.items
+    ]
+    if told.price is None:
+        lines = [[METERS[name].unit, name, f"{quantity:,}", None, None, ""] for name, quantity in told.meters.items()]
+    if told.beyond:
+        lines.append(["", BEYOND, "1", *[texts.dollars(told.beyond)] * 2, "as the call came with it"])
+    return pd.DataFrame(lines, columns=WHY_COLUMNS).astype(dict.fromkeys(WHY_COLUMNS[3:5], object))
 
 
-def _why_frame(lines: list[list[Any]]) -> pd.DataFrame:
-    columns = ["Unit", "Meter", "Quantity", "Price per unit, USD", "Cost, USD", "Rule"]
-    return pd.DataFrame(lines, columns=columns).astype({"Price per unit, USD": object, "Cost, USD": object})
-
-
-def attempt_list(rows: Sequence[Any], call: Any) -> pd.DataFrame:
-    """A line per attempt with its offset from the call's start; a call's only attempt is told by the call itself."""
-    lines = [_attempt(row, call.started_at) for row in rows]
-    if not lines and call.attempts:
-        lines = [["1", call.provider or NOT_STATED, call.model or NOT_STATED, *_ending(call), "+0 ms"]]
+def attempt_list(told: Explanation) -> pd.DataFrame:
+    """A line per attempt with its offset from the call's start."""
+    lines = [_attempt(n, each, told.started_at) for n, each in enumerate(told.attempts, start=1)]
     return pd.DataFrame(lines, columns=_ATTEMPT_COLUMNS)
 
 
+BEYOND = "beyond"
+WHY_COLUMNS = ("Unit", "Meter", "Quantity", "Price per unit, USD", "Cost, USD", "Rule")
 _ATTEMPT_COLUMNS = (
     "Attempt",
     "Provider",
@@ -162,22 +149,16 @@ _ATTEMPT_COLUMNS = (
 )
 
 
-def _attempt(row: Any, call_started_at: int) -> list[str]:
-    began = f"+{(row.started_at - call_started_at) // 1_000} ms"
-    return [f"{row.n}", row.provider or NOT_STATED, row.model or NOT_STATED, *_ending(row), began]
+def _attempt(n: int, it: Tried, call_started_at: int) -> list[str]:
+    status = NOT_STATED if it.http_status is None else str(it.http_status)
+    ending = [outcome_name(it.outcome), status, it.error_type or NOT_STATED]
+    times = [texts.duration(it.latency_ms), texts.duration(it.first_token_ms)]
+    began = f"+{(it.started_at - call_started_at) // 1_000} ms"
+    return [f"{n}", it.provider or NOT_STATED, it.model or NOT_STATED, *ending, *times, began]
 
 
-def _ending(row: Any) -> list[str]:
-    status = NOT_STATED if row.http_status is None else str(row.http_status)
-    times = [texts.duration(row.latency_ms), texts.duration(row.first_token_ms)]
-    return [outcome_name(row.outcome), status, row.error_type or NOT_STATED, *times]
-
-
-def why_says(row: Any) -> str:
-    """The sentence above `why`: the cost and the price set, or why there is none."""
-    if row.cost_picousd is None:
+def why_says(told: Explanation) -> str:
+    """The sentence above `why`."""
+    if told.cost is None:
         return "No price: the call is not part of spend"
-    cost = texts.usd(row.cost_picousd)
-    if row.price_id is None:
-        return f"{cost}: no price set was needed"
-    return f"{cost} by price set {row.price_id}, quantity x price on every line"
+    return f"{texts.usd(told.cost)}: {told.sentence[:1].lower()}{told.sentence[1:]}"

@@ -8,7 +8,7 @@ import msgspec
 import streamlit as st
 
 from collector.core.periods import DAY_S, SECOND_US, Period, day_number, days_period, parse_period
-from collector.core.selection import DIMENSIONS, Selection
+from collector.core.selection import DIMENSIONS, Selection, to_query
 from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
@@ -127,6 +127,7 @@ def _toolbar(selection: Selection) -> None:
             label_visibility="collapsed",
         )
         st.space("stretch")
+        st.page_link("views/why.py", label="Why this spend", query_params=to_query(selection))
         st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 

@@ -1,6 +1,6 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -171,6 +171,13 @@ def absent(title: str, sentence: str) -> None:
 def words(says: str) -> str:
     """Our own words as Markdown: two amounts in dollars are no formula."""
     return says.replace("$", "\\$")
+
+
+def sentences(lines: Iterable[str]) -> None:
+    """Lines of plain text, in which names from outside may stand; nothing where there are none."""
+    with st.container(gap="xxsmall"):
+        for line in lines:
+            st.text(line, width="stretch")
 
 
 def nothing(title: str, sentence: str, command: str = "") -> None:

@@ -1,6 +1,7 @@
 """The list of calls and the page of one, on a ledger that ingest wrote."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from streamlit.testing.v1 import AppTest
 
 from collector.core.periods import parse_period
 from collector.core.selection import Selection
-from collector.ledger.questions import ask, prices
+from collector.finance.explain import Explanation, explain
+from collector.ledger.questions import ask
 from collector.ledger.questions import calls as questions
+from collector.settings import load_settings
 from dashboard import cached, texts
 from dashboard.frames import calls as frames
 from tests.dashboard.ledgers import HOSTILE, NOW
 from tests.stored import store
-from tests.tables import calls
+from tests.tables import call, calls
 
 DAY = "2026-10-20"
 TABLE = """
@@ -42,6 +45,12 @@ def engine(folder: Path) -> Engine:
     return cached.engine(f"sqlite:///{folder / 'callmeter.db'}")
 
 
+@pytest.fixture
+def told(folder: Path, engine: Engine) -> Callable[[str], Explanation]:
+    """Explains a call by its id."""
+    return lambda call_id: explain(engine, load_settings(folder, environ={}), call_id, date(2026, 10, 21))
+
+
 def rows_of_table(engine: Engine) -> list[ask.AnyRow]:
     """The calls of TABLE, newest first."""
     return ask.rows(engine, questions.page(Selection(), parse_period(DAY, "UTC", NOW)))
@@ -57,29 +66,40 @@ def test_a_line_says_what_was_stated_and_nothing_else(engine: Engine) -> None:
     assert list(table["Attempts"]) == ["1", "1", "2", "1"]
 
 
-def test_the_lines_of_a_cost_add_up_to_it(engine: Engine) -> None:
+def test_the_lines_of_a_cost_add_up_to_it(engine: Engine, told: Callable[[str], Explanation]) -> None:
     priced = [row for row in rows_of_table(engine) if row.price_id is not None]
     assert len(priced) == 2
     for row in priced:
-        body = ask.rows(engine, prices.used_sets([row.price_id]))[0].body
-        why = frames.why(row, body)
+        why = frames.why(told(row.id.hex()))
         assert sum(why["Cost, USD"]) == texts.dollars(row.cost_picousd)
         quantities = [Decimal(text.replace(",", "")) for text in why["Quantity"]]
         assert [a * b for a, b in zip(quantities, why["Price per unit, USD"], strict=True)] == list(why["Cost, USD"])
 
 
-def test_without_a_price_the_meters_stand_alone(engine: Engine) -> None:
+def test_without_a_price_the_meters_stand_alone(engine: Engine, told: Callable[[str], Explanation]) -> None:
     row = next(row for row in rows_of_table(engine) if row.model == "other")
-    why = frames.why(row, None)
+    why = frames.why(told(row.id.hex()))
     assert list(why["Quantity"]) == ["7", "7"]
     assert list(why["Cost, USD"]) == [None, None]
-    assert frames.why_says(row) == "No price: the call is not part of spend"
+    assert frames.why_says(told(row.id.hex())) == "No price: the call is not part of spend"
 
 
-def test_what_used_nothing_costs_nothing_and_is_not_called_unpriced(engine: Engine) -> None:
+def test_what_used_nothing_costs_nothing_and_is_not_called_unpriced(
+    engine: Engine, told: Callable[[str], Explanation]
+) -> None:
     row = next(row for row in rows_of_table(engine) if row.outcome == "rate_limited")
-    assert frames.why_says(row) == "$0.00: no price set was needed"
-    assert len(frames.why(row, None)) == 0
+    said = "the call ended as rate_limited and no usage was reported: nothing is charged."
+    assert frames.why_says(told(row.id.hex())) == f"$0.00: {said}"
+    assert len(frames.why(told(row.id.hex()))) == 0
+
+
+def test_a_cost_that_came_with_its_call_is_a_line_of_its_own(tmp_path: Path) -> None:
+    one = call("12:00 openai m 7/7 ok cost=12")
+    engine = store(tmp_path, [one])
+    why = frames.why(explain(engine, load_settings(tmp_path, environ={}), one.id, date(2026, 10, 21)))
+    assert list(why["Meter"]) == ["input", "output", "beyond"]
+    assert list(why["Cost, USD"]) == [None, None, Decimal("0.000000000012")]
+    engine.dispose()
 
 
 def page(tab: Tab, folder: Path, name: str, **query: str) -> AppTest:
@@ -125,6 +145,9 @@ def test_a_call_shows_its_attempts_and_why_it_costs_what_it_costs(tab: Tab, fold
     assert dict(zip(facts["Fact"], facts["Value"], strict=True))["Started"] == "2026-10-20 15:46:00.000 +05:45"
     assert list(attempts["Outcome"]) == ["provider fault", "ok"]
     assert list(why["Meter"]) == ["input", "output"]
+    said = [text.value for text in app.text]
+    assert any(text.startswith(f"{row.price_id}: m at dear, standard tier") for text in said)
+    assert "Stated by test; no date of reading is given." in said
     assert [control.key for control in app.selectbox] == ["zone"]
 
 

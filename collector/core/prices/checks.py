@@ -54,6 +54,19 @@ def describe(s: PriceSet) -> str:
     return f"{', '.join([named, *filter(None, conditions)])} ({s.source})"
 
 
+def conditions(s: PriceSet) -> str:
+    """When a set holds: tier, key, size, hours, dates."""
+    parts = [
+        f"tier {s.tier}" if s.tier else "standard tier",
+        f"key {s.key}" if s.key else "",
+        f"above {s.above_tokens:,} input tokens" if s.above_tokens else "",
+        time_text(s),
+        f"from {day_text(s.starts)}" if s.starts is not None else "",
+        f"until {day_text(s.until)}" if s.until is not None else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
 def time_text(s: PriceSet) -> str:
     """The days and windows of a set: `00:30-16:30 UTC on mon, tue`; empty: at any time."""
     hours = ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in s.hours)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from collector.core.meters import METERS
 from collector.core.money import format_usd
 from collector.core.prices import PriceBook, PriceSet, Source, Unpriced
-from collector.core.prices.checks import day_text, describe, problems, time_text
+from collector.core.prices.checks import conditions, describe, problems
 from collector.core.prices.notices import STALE_DAYS, age_days, image_notice, source_sentence
 from collector.core.prices.sets import PER_IMAGE
 from collector.ledger.book.endpoints import stated_sets
@@ -52,19 +52,6 @@ def card(price_set: PriceSet, source: str, today: date) -> Iterator[str]:
 def is_in_force(s: PriceSet, at_us: int) -> bool:
     """True when an instant is in the dates of a set."""
     return (s.starts is None or s.starts <= at_us) and (s.until is None or at_us < s.until)
-
-
-def conditions(s: PriceSet) -> str:
-    """When a set holds: tier, key, size, hours, dates."""
-    parts = [
-        f"tier {s.tier}" if s.tier else "standard tier",
-        f"key {s.key}" if s.key else "",
-        f"above {s.above_tokens:,} input tokens" if s.above_tokens else "",
-        time_text(s),
-        f"from {day_text(s.starts)}" if s.starts is not None else "",
-        f"until {day_text(s.until)}" if s.until is not None else "",
-    ]
-    return ", ".join(filter(None, parts))
 
 
 def one_line(found: Found, today: date) -> tuple[str, ...]:

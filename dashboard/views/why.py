@@ -1,0 +1,38 @@
+"""Why this total: the line items behind the spend of a selection, by price set, which add up to it exactly."""
+
+import streamlit as st
+
+from collector.core.selection import to_query
+from collector.finance.why_total import Total
+from dashboard import cached
+from dashboard.frames import why
+from dashboard.views import parts, scope
+
+
+def show(its: scope.Scope) -> None:
+    """The whole page for a selection."""
+    if filtered := scope.spoken(its.selection):
+        st.caption(filtered)
+    period = its.period()
+    if refusal := cached.answers(("spend",), its.selection, period, its.settings)["spend"].refusal:
+        parts.nothing("This cannot be answered", refusal)
+        return
+    told = cached.why(its.selection, period, its.settings)
+    if not told.calls:
+        parts.nothing("No calls here", "There are none in this period with these filters: choose others.")
+        return
+    _sections(told)
+    st.page_link("views/calls.py", label="The calls behind it", query_params=to_query(its.selection))
+
+
+def _sections(told: Total) -> None:
+    with st.container(border=True):
+        parts.heading("Quantity x price = cost", why.says(told))
+        parts.rows(why.lines(told), "lines", "Line items by price set")
+    with st.container(border=True):
+        parts.heading("The prices", "What each made of how many calls, and what providers say that they charged")
+        parts.rows(why.prices(told), "prices", "Price sets with their sources")
+        parts.sentences(dict.fromkeys(part.notice for part in told.parts if part.notice))
+
+
+show(scope.current())
