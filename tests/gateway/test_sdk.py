@@ -5,20 +5,16 @@ Which request fails is left to chance; what the ledger must say of it follows fr
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI
 
-from tests.cli.test_up import free_port
-from tests.gateway.kept import Kept, balanced, by_user, environ_without, gateway, ledger, take_in
-from tests.processes import WITHIN_S, until
+from tests.gateway.kept import Kept, balanced, by_user, gateway, ledger, take_in
+from tests.gateway.upstreams import llmock
+from tests.processes import WITHIN_S
 
 REQUESTS = 240
 AT_ONCE = 12
@@ -94,24 +90,6 @@ def planned(n: int) -> Planned:
     return Planned(f"request-{n}", kind, n // 4 % 3 != 0, images, wants_usage=n // 2 % 2 == 0)
 
 
-@contextmanager
-def llmock(folder: Path) -> Iterator[str]:
-    """A provider that turns away a part of the calls and breaks half of the streams."""
-    port = free_port()
-    command = [sys.executable, "-m", "llmock.cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    command += [*FAULTS, *STREAM_FAULTS, "--latency-ms", "5"]
-    with (folder / "llmock.txt").open("w") as said:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environ_without("LLMOCK_"), stdout=said, stderr=subprocess.STDOUT
-        )
-        try:
-            until(lambda: "Uvicorn running" in (folder / "llmock.txt").read_text(), (folder / "llmock.txt").read_text)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            process.wait(WITHIN_S)
-
-
 async def plain(client: AsyncOpenAI, one: Planned, saw: Saw) -> None:
     answer = await client.chat.completions.create(**one.arguments)
     choice = answer.choices[0]
@@ -162,7 +140,10 @@ async def ask_all(address: str) -> dict[str, Saw]:
 
 
 def test_every_request_of_the_sdk_is_in_the_ledger_once_with_what_its_client_saw(tmp_path: Path) -> None:
-    with llmock(tmp_path) as provider, gateway(tmp_path, provider) as (process, address):
+    with (
+        llmock(tmp_path, *FAULTS, *STREAM_FAULTS, "--latency-ms", "5") as provider,
+        gateway(tmp_path, f"{provider}/v1") as (process, address),
+    ):
         seen = asyncio.run(ask_all(address))
         engine = ledger(tmp_path)
         take_in(engine, tmp_path)
