@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from collector.core.budgets import Budget, budget
 from collector.core.errors import CallmeterError, SettingsError, UsageError
+from collector.core.passwords import check_hash
 from collector.core.periods import check_zone
 from collector.toml_file import convert, read_toml, unknown_key
 
@@ -149,10 +150,28 @@ class Finance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rates: tuple[Rate, ...] = ()
 
 
+class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who may sign in to the dashboard. An admin sees the collector's page too."""
+
+    password_hash: str  # as `callmeter password` prints it
+    role: Literal["viewer", "admin"] = "viewer"
+
+
 class Dashboard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands under [dashboard] in callmeter.toml."""
+    """What stands under [dashboard] in callmeter.toml: who may look, and where the gateway is."""
 
     gateway_url: str | None = None  # of the gateway as its clients reach it, for the sample code
+    names: tuple[Name, ...] = ()  # host names that it is reached by, besides those of this machine
+    users: dict[Name, User] = {}
+    user_header: Name | None = None  # in which a trusted proxy names who it has let in
+    admins: tuple[Name, ...] = ()  # of those that it names
+    trusted_proxies: tuple[Name, ...] = ("127.0.0.1", "::1")  # their addresses
+    session_hours: Positive = 12
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether people have to say who they are."""
+        return bool(self.users or self.user_header)
 
 
 # Used where callmeter.toml names no provider, with the caller's own key: /v1 goes to openai and (Messages) anthropic,
@@ -283,6 +302,13 @@ def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
 def _dashboard(stated: Dashboard, path: Path) -> Dashboard:
     if stated.gateway_url:
         _check_url(stated.gateway_url, f"{path}: dashboard.gateway_url")
+    if stated.user_header and not stated.names:
+        raise SettingsError(f"{path}: dashboard.user_header needs dashboard.names: the host names behind the proxy")
+    for name, user in stated.users.items():
+        try:
+            check_hash(user.password_hash)
+        except UsageError as error:
+            raise SettingsError(f"{path}: dashboard.users.{name}.password_hash: {error}") from None
     return stated
 
 

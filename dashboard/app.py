@@ -24,9 +24,10 @@ KINDS = {MODEL: scope.Kind.MODEL, ONE_CALL: scope.Kind.NONE}
 st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
 st.logo(HERE / "static" / "logo.svg", size="large")
 page = st.navigation(PAGES, position="top")
-settings = cached.settings()
+settings, who = cached.settings(), scope.visitor()
 if why := cached.why_closed(settings.ledger_url):
     st.title(page.title, anchor=False)
+    scope.account(who)
     if cached.is_absent(settings.ledger_url):
         parts.nothing("There is nothing to show yet", why, "callmeter demo")
     else:
@@ -34,5 +35,5 @@ if why := cached.why_closed(settings.ledger_url):
 else:
     if cached.demo_mark(settings.ledger_url):
         st.info("Demo data: simulated providers and traffic, in a ledger of their own.")
-    if scope.controls(settings, page.title, KINDS.get(page, scope.Kind.ALL)):
+    if scope.controls(settings, page.title, KINDS.get(page, scope.Kind.ALL), who):
         page.run()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.core.errors import UsageError
-from collector.settings import CONFIG, DATA_DIR, LEDGER, Settings
-from dashboard.access import LOOPBACK_NAMES, LoopbackOnly, check_host
+from collector.settings import CONFIG, DATA_DIR, LEDGER, Dashboard, Settings
+from dashboard.access import Gate, check_host, host_names
 
 SCRIPT = Path(__file__).resolve().parent / "app.py"
 
@@ -20,13 +20,14 @@ def serve(
     """Shows the ledger of `settings` at http://HOST:PORT until SIGINT or SIGTERM; never creates or writes a ledger.
 
     `port` 0 takes a free one. `ready` is called with the address once it answers; by default it is printed.
-    Raises SettingsError for a host that is not loopback and UsageError for a port that cannot be taken.
+    Raises SettingsError for a host that is not loopback where nobody has to sign in, and UsageError for a port that
+    cannot be taken.
     """
-    listener = listen(check_host(host), port)
+    listener = listen(check_host(host, settings.dashboard), port)
     address = _address(listener)
     _tell_app(settings)
     try:
-        asyncio.run(_serve(listener, lambda: (ready or _announce)(address)))
+        asyncio.run(_serve(listener, settings.dashboard, lambda: (ready or _announce)(address)))
     except KeyboardInterrupt:
         return
     finally:
@@ -66,11 +67,16 @@ def _tell_app(settings: Settings) -> None:
         os.environ[CONFIG] = str(settings.config_path)
 
 
-async def _serve(listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(listener: socket.socket, its: Dashboard, ready: Callable[[], None]) -> None:
     import uvicorn
 
     config = uvicorn.Config(
-        asgi_app(), access_log=False, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=2
+        asgi_app(its),
+        access_log=False,
+        log_level="warning",
+        ws="websockets-sansio",
+        proxy_headers=False,  # who really asks is what decides whether a proxy is trusted
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -81,7 +87,7 @@ async def _serve(listener: socket.socket, ready: Callable[[], None]) -> None:
     await running
 
 
-def asgi_app() -> LoopbackOnly:
+def asgi_app(its: Dashboard) -> Gate:
     """The whole dashboard as one ASGI app, with Streamlit's options set to ours."""
     import streamlit as st
     from streamlit.web import bootstrap
@@ -89,6 +95,6 @@ def asgi_app() -> LoopbackOnly:
     from dashboard.routes import ROUTES
     from dashboard.theme import streamlit_config
 
-    options = {**streamlit_config(), "server.allowedHosts": list(LOOPBACK_NAMES)}
+    options = {**streamlit_config(), "server.allowedHosts": list(host_names(its))}
     bootstrap.load_config_options(options)
-    return LoopbackOnly(st.App(SCRIPT, routes=ROUTES))
+    return Gate(st.App(SCRIPT, routes=ROUTES), its)

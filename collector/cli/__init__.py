@@ -15,6 +15,7 @@ COMMANDS = {
     "jobs": Entry("collector.cli.jobs:jobs", "List the jobs with their last and next run, or run one."),
     "schedule": Entry("collector.cli.schedule:schedule", "Print, install or remove the crontab line."),
     "settings": Entry("collector.cli.settings:settings", "Print every setting, its limit and where it came from."),
+    "password": Entry("collector.cli.password:password", "Print the hash of a password for the dashboard."),
     "import": Entry("collector.cli.imports:import_command", "Read calls from a file into the ledger."),
     "export": Entry("collector.cli.export:export_command", "Write a CSV for finance, or the calls themselves."),
     "prices": Entry("collector.cli.prices:prices", "List, show and check prices."),

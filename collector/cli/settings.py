@@ -49,7 +49,9 @@ def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield f"budgets[{n}]", _text(budget), settings.origins.get("budgets", "")
     for n, channel in enumerate(settings.channels):  # an address of a channel is itself a secret
         yield f"channels[{n}]", _text({**channel, "url": "***"}), settings.origins.get("channels", "")
-    yield "dashboard.gateway_url", _text(settings.dashboard.gateway_url), settings.origins.get("dashboard", "default")
+    for name, value in msgspec.structs.asdict(settings.dashboard).items():
+        shown = {who: user.role for who, user in value.items()} if name == "users" else value
+        yield f"dashboard.{name}", _text(shown) or "none", settings.origins.get("dashboard", "default")
     yield from _finance(settings.finance, settings.origins.get("finance", "default"))
 
 

@@ -11,6 +11,9 @@ from collector.core.periods import Period, earlier, previous
 from collector.core.selection import DIMENSIONS, Selection, from_query, period_of
 from collector.settings import Settings
 from dashboard import cached, texts
+from dashboard.access import ROLE_HEADER, USER_HEADER
+from dashboard.sessions import Role, Who
+from dashboard.signin import OUT
 
 PERIODS = ("24h", "7d", "30d", "90d", "month")
 PREVIOUS, YEAR, NOTHING = "previous period", "52 weeks earlier", "nothing"
@@ -24,6 +27,7 @@ class Scope(msgspec.Struct, frozen=True):
     settings: Settings
     selection: Selection
     compare: str = PREVIOUS  # or YEAR or NOTHING
+    who: Who = Who()
 
     def period(self) -> Period:
         """The period as of now."""
@@ -49,7 +53,7 @@ class Kind(StrEnum):
     NONE = "none"  # nothing: it is about one thing
 
 
-def controls(settings: Settings, title: str, kind: Kind = Kind.ALL) -> Scope | None:
+def controls(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
     """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
     try:
         stated = from_query(query(), settings.zone)
@@ -60,7 +64,7 @@ def controls(settings: Settings, title: str, kind: Kind = Kind.ALL) -> Scope | N
         st.text(str(error))
         st.page_link("views/overview.py", label="Start over")
         return None
-    scope = _row(stated, settings, title, kind)
+    scope = _row(stated, settings, title, kind, who)
     st.session_state[KEY] = scope
     return scope
 
@@ -69,21 +73,25 @@ def query() -> list[tuple[str, str]]:
     return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
 
 
-def _row(stated: Selection, settings: Settings, title: str, kind: Kind) -> Scope:
+def _row(stated: Selection, settings: Settings, title: str, kind: Kind, who: Who) -> Scope:
     with st.container(horizontal=True, vertical_alignment="center", key="controls"):
         st.title(title, anchor=False, width="content")
         st.space("stretch")
         if kind is Kind.NONE:
-            return Scope(settings, msgspec.structs.replace(stated, zone=_zone(stated.zone, settings.zone)))
+            zone = _zone(stated.zone, settings.zone)
+            account(who)
+            return Scope(settings, msgspec.structs.replace(stated, zone=zone), who=who)
         period = _period(stated.period)
         zone = _zone(stated.zone, settings.zone)
         if kind is Kind.MODEL:
             model = _model(stated.models, settings)
-            return Scope(settings, Selection(period, zone, models=(model,) if model else ()))
+            account(who)
+            return Scope(settings, Selection(period, zone, models=(model,) if model else ()), who=who)
         with st.popover(_filters_label(stated), key="filters"):
             chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
             compare = _compare()
-    return Scope(settings, msgspec.structs.replace(stated, period=period, zone=zone, **chosen), compare)
+        account(who)
+    return Scope(settings, msgspec.structs.replace(stated, period=period, zone=zone, **chosen), compare, who)
 
 
 def _period(stated: str) -> str:
@@ -101,6 +109,22 @@ def _zone(stated: str, default: str) -> str:
         "Time zone", options, key="zone", bind="query-params", label_visibility="collapsed", width=190
     )
     return chosen
+
+
+def visitor() -> Who:
+    """Who looks, as the middleware says; a viewer where it says nothing."""
+    headers = st.context.headers
+    role: Role = "admin" if headers.get(ROLE_HEADER) == "admin" else "viewer"
+    return Who(headers.get(USER_HEADER) or "", role)
+
+
+def account(who: Who) -> None:
+    """Who is signed in, and the way out; nothing where nobody has to sign in."""
+    if not who.name:
+        return
+    with st.popover("Account", key="account"):
+        st.text(f"{texts.clipped(who.name, 60)}, {who.role}")
+        st.html(f'<a href="{OUT}" target="_self">Sign out</a>')
 
 
 def _model(stated: tuple[str, ...], settings: Settings) -> str | None:

@@ -9,7 +9,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
 from dashboard.serve import SCRIPT
+from dashboard.sessions import Who
+from dashboard.views import scope
 from tests.dashboard.ledgers import NOW, make_ledger
+
+ADMIN = Who()
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +40,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def tab(ledger: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Opens a page of the dashboard on one of LEDGERS, or on a folder without any; `page` is a file of views."""
 
-    def opened(where: str | Path, page: str = "", **query: str | list[str]) -> AppTest:
+    def opened(where: str | Path, page: str = "", who: Who = ADMIN, **query: str | list[str]) -> AppTest:
         folder = where if isinstance(where, Path) else ledger(where)
         monkeypatch.setenv("CALLMETER_DATA_DIR", str(folder))
         if (folder / "callmeter.toml").exists():
             monkeypatch.setenv("CALLMETER_CONFIG", str(folder / "callmeter.toml"))
         monkeypatch.setattr(cached, "now_us", lambda: NOW)
+        monkeypatch.setattr(scope, "visitor", lambda: who)
         app = AppTest.from_file(str(SCRIPT), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value
