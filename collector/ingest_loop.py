@@ -13,6 +13,7 @@ from collector.core.errors import CallmeterError, LockHeld
 from collector.ledger.book import load_book
 from collector.ledger.engines import open_ledger
 from collector.ledger.ingest import drain
+from collector.ledger.questions import pulled
 from collector.settings import Settings
 from collector.signals import Stop
 
@@ -48,8 +49,7 @@ class _Loop:
 
     def __init__(self, settings: Settings, engine: Engine, stop: Stop, say: Say) -> None:
         self._settings, self._engine, self._stop, self._say = settings, engine, stop, say
-        self._own_prices = settings.data_dir / "prices.toml"
-        self._book, self._book_of = load_book(settings), stamp(self._own_prices)
+        self._book, self._book_of = load_book(settings), self._prices_stamp()
         self._seen: State | None = None
         self._drained_at = 0.0
 
@@ -64,9 +64,12 @@ class _Loop:
         self._seen = state if is_settled(state, now_us()) else None
         self._drained_at = time.monotonic()
 
+    def _prices_stamp(self) -> tuple[int | None, tuple[int, int]]:
+        return stamp(self._settings.data_dir / "prices.toml"), pulled.stamp(self._engine)
+
     def _reread_prices(self) -> None:
-        """Takes over a changed prices.toml; one that is wrong is said once, and the prices before it stay in force."""
-        if (changed := stamp(self._own_prices)) != self._book_of:
+        """Takes over changed prices; a file that is wrong is said once, and the prices before it stay in force."""
+        if (changed := self._prices_stamp()) != self._book_of:
             self._book_of = changed
             try:
                 self._book = load_book(self._settings)

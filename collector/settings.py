@@ -9,7 +9,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +17,18 @@ from collector.core.budgets import Budget, budget
 from collector.core.errors import CallmeterError, SettingsError, UsageError
 from collector.core.passwords import check_hash
 from collector.core.periods import check_zone
+from collector.outside import TABLES as OUTSIDE
+from collector.outside import (
+    Alerts,
+    Backups,
+    Channel,
+    Probes,
+    Pull,
+    StatusPage,
+    check_address,
+    check_pull,
+    read_outside,
+)
 from collector.toml_file import convert, read_toml, unknown_key
 
 Usd = Decimal | int
@@ -76,6 +87,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal_bytes: Positive = 4 * 1024 * 1024 * 1024
     batch_calls: Positive = 5_000
     probe_days: Positive = 90  # how long single probes are kept; their sums stay
+    max_page_bytes: Positive = 16 * 1024 * 1024  # of an answer to a pull
+    max_pages: Positive = 2_000  # of one pull
+    pull_days: Positive = 366  # how far back a first pull reads
+    pull_tries: Positive = 4
     max_query_days: Positive = 1_100
     row_query_days: Positive = 7
     search_bytes: Positive = 32 * 1024 * 1024  # of the journal, read to find one call in it
@@ -96,6 +111,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     total_timeout_s: Seconds = 600.0
     retention_days: Positive | None = None
     retention_mb: Positive | None = None  # of the ledger's file: the oldest days go first
+    heartbeat_url: str | None = None  # asked for after every round of jobs, so that somebody misses it
     limits: Limits = Limits()
 
 
@@ -196,7 +212,12 @@ class Settings(Choices, frozen=True, kw_only=True):
     )  # with their addresses from the environment
     endpoints: tuple[Endpoint, ...] = ()
     budgets: tuple[Budget, ...] = ()
-    channels: tuple[dict[str, Any], ...] = ()
+    pulls: dict[str, Pull] = {}
+    status_pages: tuple[StatusPage, ...] = ()
+    probes: Probes = Probes()
+    alerts: Alerts = Alerts()
+    channels: tuple[Channel, ...] = ()
+    backups: Backups | None = None
     finance: Finance = Finance()
     dashboard: Dashboard = Dashboard()
     origins: dict[str, str] = {}  # setting -> where it came from; absent: default
@@ -242,7 +263,7 @@ def load_settings(
     )
 
 
-_TABLES = ("settings", "providers", "endpoints", "budgets", "channels", "finance", "dashboard")
+_TABLES = ("settings", "providers", "endpoints", "budgets", "finance", "dashboard", *OUTSIDE)
 
 
 def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -254,12 +275,18 @@ def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     listed = convert(tables.get("endpoints", []), list[Any], path, "endpoints")
     endpoints = tuple(convert(each, Endpoint, path, f"endpoints[{n}]") for n, each in enumerate(listed))
     _check_zone(choices.zone, path)
+    if choices.heartbeat_url:
+        check_address(choices.heartbeat_url, f"{path}: settings.heartbeat_url", is_secret=True)
     _check_endpoints(endpoints, providers, path)
+    outside = read_outside(tables, path)
+    for name, pull in outside["pulls"].items():
+        provider = providers.get(name) or BUILT_IN.get(name)
+        check_pull(name, pull, provider.kind if provider else None, path)
     return msgspec.structs.asdict(choices) | {
         "providers": providers,
         "endpoints": endpoints,
         "budgets": _budgets(convert(tables.get("budgets", []), list[Any], path, "budgets"), path),
-        "channels": convert(tables.get("channels", []), tuple[dict[str, Any], ...], path, "channels"),
+        **outside,
         "finance": _finance(convert(tables.get("finance", {}), dict[str, Any], path, "finance"), path),
         "dashboard": _dashboard(convert(tables.get("dashboard", {}), Dashboard, path, "dashboard"), path),
     }
@@ -293,7 +320,7 @@ def _check_amounts(what: msgspec.Struct, path: Path) -> None:
 def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
     providers = {name: convert(each, Provider, path, f"providers.{name}") for name, each in tables.items()}
     for name, provider in providers.items():
-        _check_url(provider.base_url, f"{path}: providers.{name}.base_url")
+        check_address(provider.base_url, f"{path}: providers.{name}.base_url")
         if provider.pass_key and provider.api_key_env:
             raise SettingsError(f"{path}: [providers.{name}] has both pass_key and api_key_env: keep one of them")
     return providers
@@ -301,7 +328,7 @@ def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
 
 def _dashboard(stated: Dashboard, path: Path) -> Dashboard:
     if stated.gateway_url:
-        _check_url(stated.gateway_url, f"{path}: dashboard.gateway_url")
+        check_address(stated.gateway_url, f"{path}: dashboard.gateway_url")
     if stated.user_header and not stated.names:
         raise SettingsError(f"{path}: dashboard.user_header needs dashboard.names: the host names behind the proxy")
     for name, user in stated.users.items():
@@ -350,16 +377,6 @@ def _check_zone(zone: str, path: Path) -> None:
         raise SettingsError(f"{path}: settings.zone: {error}") from error
 
 
-def _check_url(url: str, what: str) -> None:
-    try:
-        parts = urlsplit(url)
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise SettingsError(f"{what} = {url!r} is not an address: write it like https://api.example.com/v1")
-
-
 def _first(*choices: tuple[Any, str]) -> tuple[str, str]:
     return next((str(value), origin) for value, origin in choices if value or origin == "default")
 
@@ -401,7 +418,7 @@ def _built_in(environ: Mapping[str, str]) -> dict[str, Provider]:
     built_in = dict(BUILT_IN)
     for name, variable in _BUILT_IN_URLS.items():
         if url := environ.get(variable):
-            _check_url(url, variable)
+            check_address(url, variable)
             built_in[name] = msgspec.structs.replace(BUILT_IN[name], base_url=url)
     return built_in
 

@@ -17,6 +17,7 @@ ROOM_OF_MODULE = {
     "resources": "settings",
     "clock": "settings",
     "locks": "settings",
+    "outside": "settings",
     "parent": "settings",
     "signals": "settings",
     "supervisor": "jobs",

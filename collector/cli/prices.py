@@ -8,15 +8,21 @@ import click
 
 from collector.cli.context import pass_settings
 from collector.cli.unpriced import unpriced_lines
+from collector.clock import now_us
 from collector.core.errors import InputError, PriceError, UsageError
 from collector.core.prices.checks import describe
 from collector.core.prices.entries import instant_of
+from collector.core.told import DECLINED, IN_FORCE, WAITING
 from collector.finance.aligned import aligned
+from collector.ledger.book.decide import decide
 from collector.ledger.book.files import read_prices
 from collector.ledger.book.genai import GenaiPrices
 from collector.ledger.book.load import OWN_FILE, load_book, names_of
 from collector.ledger.book.own import add_entries
 from collector.ledger.book.report import Found, card, check_book, differences, is_in_force, one_line, sold
+from collector.ledger.engines import open_ledger
+from collector.ledger.questions.ask import rows
+from collector.ledger.questions.pulled import entries, entry_of
 from collector.settings import Settings
 
 EPILOG = """\b
@@ -108,6 +114,25 @@ def add(settings: Settings, file: Path) -> None:
     for price_set in new:
         click.echo(describe(price_set))
     click.echo(f"{len(new)} entries added to {target}")
+
+
+@prices.command(epilog="\b\nExamples:\n  callmeter prices accept\n  callmeter prices accept 3f2a9c0d11be")
+@click.argument("entry", metavar="ID", required=False)
+@click.option("--decline", is_flag=True, help="Keep the price before it; the same change is not asked about again.")
+@pass_settings
+def accept(settings: Settings, entry: str | None, decline: bool) -> None:
+    """Take a pulled price that waits into the book, from when it was read; without ID, list those that wait."""
+    engine = open_ledger(settings.ledger_url, read_only=entry is None)
+    if entry is not None:
+        told = decide(engine, entry, DECLINED if decline else IN_FORCE, now_us())
+        click.echo(f"{told.model} at {told.provider}: {'declined' if decline else 'accepted'}")
+        return
+    waiting = [entry_of(row) for row in rows(engine, entries(WAITING))]
+    for each in waiting:
+        click.echo(f"{each.id}  {each.model} at {each.provider}: {each.why}")
+        for line in each.changes:
+            click.echo(f"    {line}")
+    click.echo(f"{len(waiting)} pulled prices wait")
 
 
 def _instant(text: str | None) -> int | None:

@@ -32,7 +32,8 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
     yield "config_path", str(settings.config_path or "none"), origin("config_path", "default")
     for name in _names(Choices):
         if name != "limits":
-            yield name, _text(getattr(settings, name)), origin(name, "default")
+            value = getattr(settings, name)
+            yield name, _text("***" if name == "heartbeat_url" and value else value), origin(name, "default")
     for name in _names(Limits):
         yield f"limits.{name}", _text(getattr(settings.limits, name)), origin(f"limits.{name}", "default")
     yield from _tables(settings)
@@ -48,7 +49,17 @@ def _tables(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for n, budget in enumerate(settings.budgets):
         yield f"budgets[{n}]", _text(budget), settings.origins.get("budgets", "")
     for n, channel in enumerate(settings.channels):  # an address of a channel is itself a secret
-        yield f"channels[{n}]", _text({**channel, "url": "***"}), settings.origins.get("channels", "")
+        stated = {**msgspec.structs.asdict(channel), "url": channel.url and "***"}
+        yield f"channels[{n}]", _text(stated), settings.origins.get("channels", "")
+    for name, pull in settings.pulls.items():
+        yield f"pulls.{name}", _text(msgspec.structs.asdict(pull)), settings.origins.get("pulls", "")
+    for n, page in enumerate(settings.status_pages):
+        yield f"status_pages[{n}]", _text(msgspec.structs.asdict(page)), settings.origins.get("status_pages", "")
+    for table in ("probes", "alerts"):
+        for name, value in msgspec.structs.asdict(getattr(settings, table)).items():
+            yield f"{table}.{name}", _text(value), settings.origins.get(table, "default")
+    backups = msgspec.structs.asdict(settings.backups) if settings.backups else None
+    yield "backups", _text(backups), settings.origins.get("backups", "default")
     for name, value in msgspec.structs.asdict(settings.dashboard).items():
         shown = {who: user.role for who, user in value.items()} if name == "users" else value
         yield f"dashboard.{name}", _text(shown) or "none", settings.origins.get("dashboard", "default")
@@ -78,4 +89,4 @@ def _text(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} = {_text(each)}" for key, each in value.items() if each is not None)
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

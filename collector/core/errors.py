@@ -6,6 +6,7 @@
      ├─ InputError      input that cannot be read: exit code 1
      │   └─ PriceError
      ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
+     ├─ SourceError     a provider's API or a status page did not answer as it should: exit code 1
      ├─ JournalFailed   the journal could not be written or synced
  │   └─ JournalFull   the journal has no room for one more call
      └─ LockHeld        another process does this work now: exit code 75
@@ -36,6 +37,10 @@ class InputError(CallmeterError):
 
 class PriceError(InputError):
     """A price entry contradicts itself or another one."""
+
+
+class SourceError(CallmeterError):
+    """What is asked for figures, prices or its state did not answer as it should."""
 
 
 class LedgerError(CallmeterError):

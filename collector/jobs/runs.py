@@ -30,6 +30,13 @@ def last_runs(engine: Engine) -> dict[str, Run]:
     return {row.name: Run(*row) for row in rows}
 
 
+def runs_since(engine: Engine, name: str, since_us: int) -> int:
+    """How many runs of a job began since an instant, of the KEPT_RUNS newest; those that were killed count."""
+    question = select(func.count()).where(job_runs.c.name == name, job_runs.c.started_at >= since_us)
+    with engine.connect() as connection:
+        return connection.execute(question).scalar_one()
+
+
 def next_at(job: Job, last: Run | None) -> int | None:
     """When a job is due, microseconds UTC; None for at once. A failed or killed run is tried again within the hour."""
     if last is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import uvicorn
 
-from collector.core.errors import PriceError, SettingsError
+from collector.core.errors import LedgerError, PriceError, SettingsError
 from collector.core.prices import PriceBook
 from collector.intake.gateway.app import Gateway
 from collector.intake.gateway.books import Books
@@ -147,7 +147,7 @@ def _book(settings: Settings) -> PriceBook | None:
         book = load_book(settings)
         book.find("gpt-4o", "openai", 0)  # price lists are read at their first use: now, not in the first call
         return book
-    except PriceError as error:
+    except (PriceError, LedgerError) as error:
         log.error("%s; answers carry no cost until it is corrected and the gateway restarted", error)
         return None
 

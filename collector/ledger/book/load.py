@@ -15,6 +15,7 @@ from collector.ledger.book.cards import listed_providers, load_names
 from collector.ledger.book.endpoints import SOURCE, endpoint_sets, image_rules, stated_sets
 from collector.ledger.book.files import read_prices, refuse
 from collector.ledger.book.genai import GenaiPrices
+from collector.ledger.book.pulled import pulled_sets
 from collector.resources import resource_dir
 from collector.settings import Settings
 
@@ -22,8 +23,10 @@ OWN_FILE = "prices.toml"
 PULLED, SHIPPED = "pulled", "data/prices"
 
 
-def load_book(settings: Settings, pulled: Sequence[PriceSet] = (), own: Sequence[PriceSet] | None = None) -> PriceBook:
-    """The price book of these settings; `own` stands in for the entries of DIR/prices.toml.
+def load_book(
+    settings: Settings, pulled: Sequence[PriceSet] | None = None, own: Sequence[PriceSet] | None = None
+) -> PriceBook:
+    """The price book of these settings; `pulled` stands in for what the ledger has, `own` for DIR/prices.toml.
 
     genai-prices is read when a model is first asked for that no earlier source knows; a process that must not wait
     then calls `prepare` first. Raises PriceError naming the file and the entries that are wrong.
@@ -34,7 +37,7 @@ def load_book(settings: Settings, pulled: Sequence[PriceSet] = (), own: Sequence
     refuse(SHIPPED, problems(shipped, names))
     sources: list[Source] = [
         Files(OWN_FILE, own_entries, names),
-        Files(PULLED, pulled, names),
+        Files(PULLED, pulled_sets(settings) if pulled is None else pulled, names),
         Files(SHIPPED, shipped, names),
         GenaiPrices(names),
     ]
