@@ -75,6 +75,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     service_tier: str | None = None
     reported_cost: int | None = None
     attempts: tuple[Attempt, ...] = ()
+    plan: str | None = None  # canonical JSON: how the gateway chose, in words that recur, see intake.gateway.planning
     cost: int | None = None
     original_cost: int | None = None
     price: dict[str, Any] | None = None  # a PriceSet in its plain form, see core.prices

@@ -25,6 +25,16 @@ _record = msgspec.json.Decoder(Call)
 _ATTEMPT = ("provider", "model", "started_at", "outcome", "http_status", "error_type", "latency_ms", "first_token_ms")
 
 
+class Planned(msgspec.Struct, frozen=True):
+    """How the gateway chose: `by` a strategy; of each endpoint provider, verdict and, with several models, the model.
+
+    Endpoints stand in the order planned; of a draw only the first was recorded, the attempts say who came next.
+    """
+
+    by: str
+    endpoints: tuple[tuple[str, ...], ...] = ()
+
+
 class Tried(msgspec.Struct, frozen=True):
     """One attempt of the call."""
 
@@ -73,6 +83,7 @@ class Explanation(msgspec.Struct, frozen=True):
     call: dict[str, Any]  # the columns of v_calls
     started_at: int
     asked: dict[str, Any]  # session, tags, service_tier, ... as far as stated
+    plan: Planned | None  # how the gateway chose, where it did
     attempts: tuple[Tried, ...]
     meters: dict[str, int]
     input_tokens: int
@@ -136,6 +147,7 @@ def _explained(connection: Connection, row: AnyRow, settings: Settings, today: d
         call=dict(zip(CALL_COLUMNS, values(row), strict=True)),
         started_at=row.started_at,
         asked={name: value for name in calls.EXTRA if (value := getattr(row, name)) is not None and name != "sparse"},
+        plan=_planned(origin.plan),
         attempts=_attempts(connection, row),
         meters=meters,
         input_tokens=sum(meters.get(name, 0) for name in INPUT_TOKENS),
@@ -161,6 +173,10 @@ def meters_of(row: AnyRow) -> dict[str, int]:
     stated = {name: getattr(row, METERS[name].column) for name in COMMON_METERS}
     rare = msgspec.json.decode(row.sparse) if row.sparse else {}
     return {name: quantity for name, quantity in stated.items() if quantity is not None} | rare
+
+
+def _planned(text: str | None) -> Planned | None:
+    return msgspec.json.decode(text, type=Planned) if text else None
 
 
 def _price(connection: Connection, price_id: str | None) -> PriceSet | None:

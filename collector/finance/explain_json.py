@@ -19,6 +19,7 @@ def to_plain(told: Explanation) -> dict[str, Any]:
     return {
         "call": told.call,
         **{name: told.asked.get(name) for name in ("service_tier", "session", "native_finish_reason", "app_title")},
+        "plan": _plan(told),
         "attempts": [msgspec.structs.asdict(each) | {"started_at": instant(each.started_at)} for each in told.attempts],
         "usage": {
             "quality": told.call["usage_quality"],
@@ -71,6 +72,13 @@ def _part(part: Part) -> dict[str, Any]:
         "reported": {"calls": part.reported_calls, "cost_usd": usd(part.reported_cost)},
         "notice": part.notice,
     }
+
+
+def _plan(told: Explanation) -> dict[str, Any] | None:
+    if told.plan is None:
+        return None
+    names = ("provider", "verdict", "model")
+    return {"by": told.plan.by, "endpoints": [dict(zip(names, each, strict=False)) for each in told.plan.endpoints]}
 
 
 def _item(item: LineItem, price: PriceSet | None) -> dict[str, Any]:

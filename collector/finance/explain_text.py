@@ -20,6 +20,7 @@ def lines(told: Explanation) -> Iterator[str]:
     yield f"call {told.call['id']}, {told.call['started_at']}"
     for label, text in _facts(told):
         yield f"{_INDENT}{label:<{_LABEL}} {text}"
+    yield from _section("plan", _plan(told))
     yield from _section("attempts", _attempts(told))
     yield from _section("cost", _cost(told))
     yield from _section("price", price_lines(told.call["price_id"], told.price, told.source_sentence))
@@ -75,6 +76,17 @@ def _attempts(told: Explanation) -> Iterator[str]:
         for n, each in enumerate(told.attempts, start=1)
     ]
     return aligned(rows, left=frozenset({1, 2, 3, 4, 5}))
+
+
+def _plan(told: Explanation) -> Iterator[str]:
+    if told.plan is not None:
+        yield f"by {told.plan.by}"
+        yield from aligned([_endpoint(each) for each in told.plan.endpoints], left=frozenset(range(3)))
+
+
+def _endpoint(planned: tuple[str, ...]) -> tuple[str, str, str]:
+    provider, verdict, *model = planned
+    return (provider, model[0], verdict) if model else (provider, verdict, "")
 
 
 def _cost(told: Explanation) -> Iterator[str]:

@@ -37,6 +37,7 @@ _FIRST_STATED = (
     "service_tier",
     "reported_cost",
     "attempts",
+    "plan",
 )
 _USAGE = ("meters", "quality", "usage_problem", "cost", "original_cost", "price", "unpriced_reason")
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -39,6 +39,7 @@ NAMED = {
     "finish_reason": "finish_reason",
     "native_finish_reason": "finish_reason",
     "service_tier": "service_tier",
+    "plan": "plan",
 }
 KINDS = tuple(dict.fromkeys([*NAMED.values(), "tags", "reason"]))
 
@@ -51,7 +52,7 @@ _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
 _COMMON = frozenset(COMMON_METERS)
 _ATTEMPT_TEXTS = ("provider", "model", "error_type")
-_TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation")))
+_TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation", "plan")))
 
 _texts_of = attrgetter(*_TEXTS)
 _attempt_texts_of = attrgetter(*_ATTEMPT_TEXTS)
@@ -83,6 +84,7 @@ class Ids(NamedTuple):
     error_type: Mapping[Any, int]
     finish_reason: Mapping[Any, int]
     service_tier: Mapping[Any, int]
+    plan: Mapping[Any, int]
     tags: Mapping[Any, int]
     reason: Mapping[Any, int]
 
@@ -184,6 +186,7 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) 
         charged.stated,
         call.reported_cost,
         len(call.attempts) or (0 if call.provider is None or call.outcome is Outcome.REFUSED else 1),
+        ids.plan.get(call.plan),
     )
 
 

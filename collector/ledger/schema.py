@@ -38,7 +38,7 @@ names = Table(
     Column("id", Integer, primary_key=True),
     Column(
         "kind", Text, nullable=False
-    ),  # model, provider, app, key, user, session, tags, source, operation, zone, ...
+    ),  # model, provider, app, key, user, session, tags, plan, source, operation, zone, ...
     Column("name", Text, nullable=False),
     Column("label", Text),  # what a screen shows for it, such as an app's title
     UniqueConstraint("kind", "name"),
@@ -97,6 +97,7 @@ calls = Table(
     Column("cost_stated", SmallInteger),  # 1: cost, price and reason came with the call; NULL: priced here
     Column("reported_cost", BigInteger),
     Column("attempts", SmallInteger, nullable=False),
+    Column("plan", Integer),  # a name of kind plan: canonical JSON of the gateway's plan
     sqlite_with_rowid=False,
 )
 Index("calls_started_at", calls.c.started_at)

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -71,6 +72,37 @@ def test_gpt_4_turbo_with_two_images_costs_0_0539_line_by_line(ledger: Any, run:
     assert told["adjustments"] == []
     assert [witness["source"] for witness in told["witnesses"]] == ["gateway"]
     assert [attempt["provider"] for attempt in told["attempts"]] == ["openai"]
+
+
+PLANNED = '{"by":"draw by price","endpoints":[["azure","first"],["openai","last: failing"]]}'
+PLANNED_TWO = '{"by":"order of the settings","endpoints":[["a","first","m"],["b","dropped: is to be ignored","n"]]}'
+
+
+def test_the_plan_of_a_call_is_told_with_what_became_of_it(ledger: Any, run: Any) -> None:
+    tried = "attempts=azure:provider_fault,openai:ok"
+    ok, refused = ledger(f"12:00 openai m 10/5 ok plan={PLANNED.replace(' ', '_')} {tried}\n12:01 - m - refused")
+    told = document(run("explain", ok.id, "--json"))["plan"]
+    assert told == {
+        "by": "draw_by_price",
+        "endpoints": [
+            {"provider": "azure", "verdict": "first"},
+            {"provider": "openai", "verdict": "last:_failing"},
+        ],
+    }
+    assert document(run("explain", refused.id, "--json"))["plan"] is None
+
+
+def test_the_text_of_a_plan_names_models_where_there_are_several(tmp_path: Path, run: Any) -> None:
+    told = [msgspec.structs.replace(each, plan=PLANNED_TWO) for each in calls("12:00 - m - refused http_status=404")]
+    store(tmp_path, told).dispose()
+    lines = run("explain", told[0].id).stdout.splitlines()
+    at = lines.index("plan")
+    assert lines[at : at + 4] == [
+        "plan",
+        "  by order of the settings",
+        "  a  m  first",
+        "  b  n  dropped: is to be ignored",
+    ]
 
 
 def test_the_text_is_aligned_and_says_the_same(ledger: Any, run: Any) -> None:

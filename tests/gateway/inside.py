@@ -139,6 +139,7 @@ async def inside(
     limits: dict[str, Any] | None = None,
     provider: dict[str, Any] | None = None,
     operations: tuple[Any, ...] | None = None,
+    endpoints: tuple[Endpoint, ...] = (),
     **choices: Any,
 ) -> AsyncIterator[Inside]:
     """A gateway to provider `one`, and to provider `two` after it where that has scripts (`then`)."""
@@ -150,7 +151,7 @@ async def inside(
         ledger_url="sqlite://",
         config_path=folder / "callmeter.toml",
         providers={name: Provider(base_url=url, **(provider or {})) for name, url in urls.items()},
-        endpoints=tuple(Endpoint("m", name, operations=operations) for name in scripted) if then else (),
+        endpoints=endpoints or (tuple(Endpoint("m", n, operations=operations) for n in scripted) if then else ()),
         limits=Limits(**{"usage_wait_s": 0.3, **(limits or {})}),
         **choices,
     )

@@ -37,6 +37,7 @@ def largest_call(n: int = 0, letter: str = "字") -> Call:
         ("model", "served_model", "provider", "origin_id", "app", "app_title", "key", "user", "session"), long
     )
     more = dict.fromkeys(("error_type", "usage_problem", "service_tier", "native_finish_reason"), long)
+    more["plan"] = 16 * long
     numbers = dict.fromkeys(("http_status", "latency_ms", "first_token_ms", "reported_cost", "cost"), 10**17)
     return call(n, **names, **more, **numbers, tags={long + str(i): long for i in range(8)}, attempts=(tried,) * 5)
 

@@ -22,7 +22,7 @@ from collector.intake.gateway.pages.table import PAGES
 from collector.intake.gateway.pages.table import find as find_page
 from collector.intake.gateway.record import SOURCE, Caller, opened, refused
 from collector.intake.gateway.relay import Relay, Services
-from collector.intake.gateway.routing import Route
+from collector.intake.gateway.router import Planned
 from collector.intake.gateway.trial import milliseconds
 
 log = logging.getLogger("callmeter.gateway")
@@ -88,7 +88,7 @@ class Gateway:
             session = session_of(client.headers, asked.session)
             names = self._limits.max_routing_names
             planned = self._services.router.plan(asked, surface, operation, session, started_at, names)
-            caller = self._caller(client, session, key, planned.plan.routes)
+            caller = self._caller(client, session, key, planned)
             call = opened(call.id, started_at, operation, asked, caller)
             if planned.refusal:
                 raise planned.refusal
@@ -99,13 +99,14 @@ class Gateway:
         finally:
             self._running -= 1
 
-    def _caller(self, client: Client, session: str | None, key: str | None, routes: tuple[Route, ...]) -> Caller:
+    def _caller(self, client: Client, session: str | None, key: str | None, planned: Planned) -> Caller:
         """A key is recorded, as its digest, where it is passed on; elsewhere it means nothing."""
-        passed = key if any(route.key_holder == "caller" for route in routes) else None
+        passed = key if any(route.key_holder == "caller" for route in planned.plan.routes) else None
         return Caller(
             app=app_of(client.headers),
             key=self._keys.name(passed) if passed else None,
             session=session,
+            plan=planned.text,
         )
 
     async def _refuse(self, client: Client, shape: str, call: Call, problem: Problem, latency_ms: int) -> None:

@@ -76,10 +76,10 @@ def plan(request: Request, routes: Sequence[Route], health: Mapping[str, Health]
     dropped: list[Step] = []
     for route in routes:
         known = health.get(route.id, UNKNOWN)
-        if known.wait_until_us > now_us and route.key_holder != "caller":  # the wait is the other callers' own
-            dropped.append(Step(route, WAITS))
-        elif why := _first(drops, route, request, known):
+        if why := _first(drops, route, request, known):
             dropped.append(Step(route, why))
+        elif known.wait_until_us > now_us and route.key_holder != "caller":  # a caller's key has a wait of its own
+            dropped.append(Step(route, WAITS))
         elif why := known.state or _first(lasts, route, request, known):
             late.append(Step(route, why))
         else:

@@ -21,6 +21,7 @@ class Caller(msgspec.Struct, frozen=True):
     app: App
     key: str | None = None
     session: str | None = None
+    plan: str | None = None
 
 
 def opened(call_id: str, started_at: int, operation: Operation, asked: Asked, caller: Caller) -> Call:
@@ -37,6 +38,7 @@ def opened(call_id: str, started_at: int, operation: Operation, asked: Asked, ca
         key=caller.key,
         user=clip(asked.user),
         session=caller.session,
+        plan=caller.plan,
         streamed=asked.stream,
         meters={"images_in": asked.images} if asked.images else {},
     )
@@ -81,6 +83,7 @@ def closed(
         key=call.key,
         user=call.user,
         session=call.session,
+        plan=call.plan,
         streamed=call.streamed,
         http_status=http_status,
         error_type=facts.error_type,

@@ -127,9 +127,10 @@ def session_key(asked: Asked, session: str | None) -> str | None:
 
 
 def refusal_of(made: Plan, model: str, operation: Operation, health: Mapping[str, Health], now_us: int) -> Refusal:
-    """Why a plan is empty: the one reason that all endpoints share, or each with its own."""
+    """Why a plan is empty: an endpoint that fits asked to wait, or the one reason that all share, or each its own."""
     reasons = {step.why for step in made.dropped}
-    status, code, advice = _REFUSALS.get(next(iter(reasons)), _NO_ENDPOINT) if len(reasons) == 1 else _NO_ENDPOINT
+    shared = WAITS if WAITS in reasons else next(iter(reasons)) if len(reasons) == 1 else ""
+    status, code, advice = _REFUSALS.get(shared, _NO_ENDPOINT)
     waits = [health[step.route.id].wait_until_us for step in made.dropped if step.why == WAITS]
     told = ", ".join(f"{step.route.provider} {step.why}" for step in made.dropped[:_MAX_SHOWN])
     more = " and more" if len(made.dropped) > _MAX_SHOWN else ""

@@ -51,6 +51,7 @@ STEPS: tuple[Callable[[Call], dict[str, object]], ...] = (
     lambda call: {"tags": {}},
     lambda call: {"session": None},
     lambda call: {"app_title": None},
+    lambda call: {"plan": None},
     lambda call: {"usage_problem": None, "native_finish_reason": None},
     lambda call: {"attempts": tuple(_bare(a) for a in call.attempts)},
     lambda call: {"attempts": _without_middle(call)},  # the first and the last decide the router's uptime

@@ -17,10 +17,11 @@ from collector.ledger.schema import adjustments, batches, calls, open_calls, pri
 
 
 def where_from(call_id: str) -> Question:
-    """One row for a call: is_stated (its cost came with it: 0 or 1), stored_at (when its row was last written)."""
+    """One row for a call: is_stated (its cost came with it: 0 or 1), stored_at (when its row was last written), plan
+    (canonical JSON)."""
     c = calls.c
     return (
-        select(func.coalesce(c.cost_stated, 0).label("is_stated"), batches.c.stored_at)
+        select(func.coalesce(c.cost_stated, 0).label("is_stated"), batches.c.stored_at, name_of(c.plan).label("plan"))
         .select_from(calls.outerjoin(batches, batches.c.id == c.batch))
         .where(c.id == id_bytes(call_id))
     )
