@@ -19,12 +19,13 @@ PAGES = [
     WHY,
     ONE_CALL,
 ]
+COLLECTOR = st.Page(HERE / "views" / "collector.py", title="Collector")
 KINDS = {MODEL: scope.Kind.MODEL, ONE_CALL: scope.Kind.NONE}
 
 st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
 st.logo(HERE / "static" / "logo.svg", size="large")
-page = st.navigation(PAGES, position="top")
 settings, who = cached.settings(), scope.visitor()
+page = st.navigation([*PAGES, COLLECTOR] if who.role == "admin" else PAGES, position="top")
 if why := cached.why_closed(settings.ledger_url):
     st.title(page.title, anchor=False)
     scope.account(who)

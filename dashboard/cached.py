@@ -1,9 +1,12 @@
 """The only place that asks the ledger: questions, cached for a few seconds, each page's in one snapshot."""
 
 import os
+import platform
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +33,16 @@ from collector.ledger.questions import (
     uptime,
     usage,
 )
+from collector.ledger.questions import rejects as rejected
+from collector.ledger.questions.books import Account, account
 from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
 from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
 
 FRESH_S = 5
 CATALOG_S = 300
+BOOKS_S = 20  # they read the journal to its end
+NEWEST_REJECTS = 100
 PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
@@ -175,6 +182,33 @@ def not_booked(its: Settings) -> Waiting:
     return _not_booked(its.ledger_url, _identity(its.ledger_url), str(its.journal_dir))
 
 
+def accounts(its: Settings) -> list[Account]:
+    """What became of every accepted call, by source."""
+    return _accounts(its.ledger_url, _identity(its.ledger_url), str(its.journal_dir))
+
+
+def rejects(url: str) -> tuple[list[Any], list[Any]]:
+    """The rejects by reason, and the last of them one by one."""
+    return _rejects(url, _identity(url))
+
+
+def sizes(its: Settings) -> dict[str, tuple[str, int]]:
+    """What takes room on the disk: name -> (where, bytes)."""
+    ledger = ledger_path(its.ledger_url)
+    found = {"Ledger": (str(ledger), sum(map(_size, _beside(ledger))))} if ledger else {}
+    journal = [path for path in its.journal_dir.glob("*") if path.is_file()]
+    found[f"Journal, {len(journal):,} files"] = (str(its.journal_dir), sum(map(_size, journal)))
+    return found | ({"State": (str(its.state_path), _size(its.state_path))} if its.state_path.exists() else {})
+
+
+def versions(url: str) -> dict[str, str]:
+    """callmeter's version, the ledger's revision, and the versions of what they stand on."""
+    (found,) = ask.rows(engine(url), about.revision())
+    own = {"callmeter": _version("callmeter"), "ledger's revision": found.version_num}
+    others = {name: _version(name) for name in ("streamlit", "plotly", "pandas", "sqlalchemy", "genai-prices")}
+    return own | {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version} | others
+
+
 def demo_mark(url: str) -> bool:
     """Whether everything in the ledger is demo data."""
     return _demo_mark(url, _identity(url))
@@ -232,6 +266,17 @@ def _catalog(_its: Settings, data_dir: str, config: str, changed: tuple[int, ...
     return Catalog(_its)
 
 
+@st.cache_data(ttl=BOOKS_S, max_entries=4, show_spinner=False)
+def _accounts(url: str, identity: tuple[int, int], journal_dir: str) -> list[Account]:
+    return account(_engine(url, identity), Path(journal_dir))
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)
+def _rejects(url: str, identity: tuple[int, int]) -> tuple[list[Any], list[Any]]:
+    its = _engine(url, identity)
+    return ask.rows(its, rejected.by_reason()), ask.rows(its, rejected.newest(NEWEST_REJECTS))
+
+
 @st.cache_data(ttl=2, max_entries=4, show_spinner=False)
 def _not_booked(url: str, identity: tuple[int, int], journal_dir: str) -> Waiting:
     return waiting(_engine(url, identity), Path(journal_dir), WAITING_BYTES)
@@ -245,6 +290,24 @@ def _demo_mark(url: str, identity: tuple[int, int]) -> bool:
 @st.cache_resource(max_entries=4, show_spinner=False, on_release=lambda engine: engine.dispose())
 def _engine(url: str, identity: tuple[int, int]) -> Engine:
     return open_ledger(url, read_only=True)
+
+
+def _beside(ledger: Path) -> list[Path]:
+    return [ledger, *(ledger.with_name(ledger.name + end) for end in ("-wal", "-shm"))]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _identity(url: str) -> tuple[int, int]:

@@ -18,7 +18,15 @@ from collector.finance import export
 
 CSV_PATH = "/export.csv"
 BY = ("day", "model", "provider")
-PAGES = ("overview", "model", "providers", "calls", "call", "why")  # the pages with an address of their own
+PAGES = (
+    "overview",
+    "model",
+    "providers",
+    "calls",
+    "call",
+    "why",
+    "collector",
+)  # have their own address
 
 
 def csv_path(selection: Selection) -> str:

@@ -10,7 +10,13 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.ledgers import HOSTILE, LEDGERS
 
 Tab = Callable[..., AppTest]
-PAGES: dict[str, dict[str, Any]] = {"overview": {"group": "app"}, "model": {}, "providers": {}, "calls": {}}
+PAGES: dict[str, dict[str, Any]] = {
+    "overview": {"group": "app"},
+    "model": {},
+    "providers": {},
+    "calls": {},
+    "collector": {},
+}
 MODELS = {"demo": "openai/gpt-4o", "unpriced only": "acme/x", "down all day": "m", "hostile names": HOSTILE[0]}
 
 

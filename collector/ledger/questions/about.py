@@ -1,10 +1,16 @@
 """What the ledger says of itself."""
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Text, literal_column, select, table
 
+from collector.ledger.questions.ask import Question
 from collector.ledger.schema import meta
 
 
 def mark(key: str) -> Select[tuple[str]]:
     """The value of a mark such as "demo", one row at most: column value."""
     return select(meta.c.value).where(meta.c.key == key)
+
+
+def revision() -> Question:
+    """The revision of the ledger's tables, one row: column version_num."""
+    return select(literal_column("version_num", Text)).select_from(table("alembic_version"))
