@@ -4,6 +4,7 @@ Each client retries what fails, as its users let it; whatever it did in the end 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -103,10 +104,11 @@ class Stack:
 
 
 def persistently(ask: Callable[[], T]) -> T:
-    """The answer of a client that does not itself try again when it was limited."""
-    for _ in range(RETRIES):
+    """The answer of a client that does not itself try again when it was limited, and asked to wait."""
+    for _ in range(60):
         with suppress(TooManyRequestsResponseError):
             return ask()
+        time.sleep(0.25)
     return ask()
 
 
