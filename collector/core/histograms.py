@@ -84,11 +84,11 @@ def quantile(histogram: Mapping[int, int], share: float) -> float | None:
     for at in sorted(histogram):
         seen += histogram[at]
         if seen > rank:
-            return _middle(at)
+            return middle(at)
     return None
 
 
-def _middle(at: int) -> float:
-    """The number whose relative distance to both ends of a bucket is the same."""
+def middle(at: int) -> float:
+    """What a number in a bucket is taken for: the one whose relative distance to both its ends is the same."""
     low, high = BOUNDS[at], BOUNDS[at + 1] - 1
     return 2 * low * high / (low + high) if low < high else float(low)

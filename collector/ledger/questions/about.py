@@ -1,6 +1,8 @@
 """What the ledger says of itself."""
 
-from sqlalchemy import Select, Text, literal_column, select, table
+from pathlib import Path
+
+from sqlalchemy import Engine, Select, Text, literal_column, select, table
 
 from collector.ledger.questions.ask import Question
 from collector.ledger.schema import meta
@@ -14,3 +16,11 @@ def mark(key: str) -> Select[tuple[str]]:
 def revision() -> Question:
     """The revision of the ledger's tables, one row: column version_num."""
     return select(literal_column("version_num", Text)).select_from(table("alembic_version"))
+
+
+def ledger_bytes(engine: Engine) -> int | None:
+    """What the ledger takes on the disk, its log included; None where it is no file."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name:
+        return None
+    return sum(path.stat().st_size for path in (Path(name), Path(f"{name}-wal")) if path.exists())

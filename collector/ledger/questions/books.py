@@ -11,6 +11,7 @@ from collector.ledger.questions.ask import AnyRow, Question, rows
 from collector.ledger.schema import names, open_calls, segments, uncounted
 
 _PIECE_BYTES = 1 << 20
+Tails = dict[str, tuple[int, int | None]]  # segment -> up to where it was read, and the writer's count there
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -60,10 +61,14 @@ def counts() -> Question:
     )
 
 
-def account(engine: Engine, journal_dir: Path) -> list[Account]:
-    """The account of every source, in order of name. The journal is read beyond what is in the ledger."""
-    known = {row.name: row for row in rows(engine, counts())}
-    waiting = {name: _waiting(journal_dir / name, row) for name, row in known.items() if row.ended_at is None}
+def account(engine: Engine | None, journal_dir: Path, tails: Tails | None = None) -> list[Account]:
+    """The account of every source, in order of name. The journal is read beyond what is in the ledger.
+
+    `engine` None: nothing is in a ledger yet. `tails`, kept by who asks again and again, spares reading twice.
+    """
+    tails = {} if tails is None else tails
+    known = {row.name: row for row in rows(engine, counts())} if engine is not None else {}
+    waiting = {name: _waiting(journal_dir / name, row, tails) for name, row in known.items() if row.ended_at is None}
     by_source: dict[str, list[int]] = {}
     for name, row in known.items():
         waits = waiting.get(name, 0)
@@ -71,29 +76,43 @@ def account(engine: Engine, journal_dir: Path) -> list[Account]:
         _add(by_source, row.source, told)
     for path in journal.segments(journal_dir):
         if path.name not in known:
-            waits = counted_beyond(path, 0) or 0
+            waits = _last_count(path, 0, tails) or 0
             _add(by_source, journal.segment_source(path), [waits, 0, 0, 0, waits, 0, 0])
     return [Account(source, *numbers) for source, numbers in sorted(by_source.items())]
 
 
 def counted_beyond(path: Path, position: int) -> int | None:
     """The writer's count at the end of a segment; None when no call is told of from a position on."""
-    last: int | None = None
+    return _counted(path, position, None)[0]
+
+
+def _counted(path: Path, position: int, last: int | None) -> tuple[int | None, int]:
+    """The writer's count at the end of a segment, and where that end is."""
     while True:
         try:
             chunk = journal.read(path, position, _PIECE_BYTES)
         except FileNotFoundError:
-            return last
+            return last, position
         for _, record in chunk.records:
             if isinstance(record, Open | Whole | Reject):
                 last = record.n
         if not chunk.records:
-            return last
+            return last, position
         position = chunk.end
 
 
-def _waiting(path: Path, row: AnyRow) -> int:
-    last = counted_beyond(path, row.position)
+def _last_count(path: Path, position: int, tails: Tails) -> int | None:
+    """The writer's count at the end of a segment, read on from where it was read before."""
+    end, last = tails.get(path.name, (0, None))
+    if end < position:
+        end, last = position, None
+    last, end = _counted(path, end, last)
+    tails[path.name] = end, last
+    return last
+
+
+def _waiting(path: Path, row: AnyRow, tails: Tails) -> int:
+    last = _last_count(path, row.position, tails)
     return 0 if last is None else max(0, last - row.accepted)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -37,14 +37,16 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Sources:
-    """What pages are made from; `counters` tells what this process has counted."""
+    """What pages are made from; `counters` tells by reason what was turned away without being a call."""
 
     def __init__(
-        self, settings: Settings, book: PriceBook | None = None, counters: Callable[[], Mapping[str, Any]] = dict
+        self, settings: Settings, book: PriceBook | None = None, counters: Callable[[], Mapping[str, int]] = dict
     ) -> None:
         self.settings = settings
         self.book = book
         self.counters = counters
+        self.tails: dict[str, tuple[int, int | None]] = {}  # of the journal's segments, as questions.books has them
+        self.metrics = 0.0, b""  # when they were last made, and their text
         self._engine: Engine | None = None
 
     @property

@@ -44,7 +44,10 @@ _ON_SURFACES = (
     ("/model/{author}/{slug}", "models:one"),
     ("/generation", "generation:one"),
 )
-PAGES = tuple(Page(surface.prefix + path, handler, surface) for surface in SURFACES for path, handler in _ON_SURFACES)
+PAGES = (
+    Page("/metrics", "metrics:page"),
+    *(Page(surface.prefix + path, handler, surface) for surface in SURFACES for path, handler in _ON_SURFACES),
+)
 _PATTERNS = tuple((page.pattern, page) for page in PAGES)
 
 
