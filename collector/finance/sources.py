@@ -27,7 +27,7 @@ def streamed(connection: Connection, question: Question) -> Iterable[AnyRow]:
 
 def usage_lines(connection: Connection, question: Question, by: Sequence[str], tally: Tally) -> Iterator[Line]:
     """The lines of a question for sums by price, whose calls are counted in `tally`."""
-    price_set_of = _price_sets(connection)
+    price_set_of = price_sets(connection)
     for sums in sums_of(streamed(connection, question), by):
         tally.calls += sums.calls
         tally.unpriced_calls += sums.calls if sums.is_unpriced else 0
@@ -47,7 +47,7 @@ def booked_lines(
         yield _booked(line, month.name, "")
     if change is None:
         return
-    price_set_of = _price_sets(connection)
+    price_set_of = price_sets(connection)
     for old, new in changes_of(streamed(connection, changes_by_price(*change, names)), names):
         tally.calls += new.calls - old.calls
         tally.unpriced_calls += new.calls - old.calls if new.is_unpriced else 0
@@ -78,7 +78,9 @@ def _booked(line: Line, booking_month: str, corrects: str) -> Line:
     return line._replace(group=(day, booking_month, corrects, *names))
 
 
-def _price_sets(connection: Connection) -> Callable[[str], PriceSet]:
+def price_sets(connection: Connection) -> Callable[[str], PriceSet]:
+    """The price sets of a ledger by their digest, each read when it is first asked for."""
+
     @lru_cache(maxsize=10_000)
     def price_set_of(digest: str) -> PriceSet:
         return PriceSet.from_plain(msgspec.json.decode(bodies_of(connection, [digest])[digest]))

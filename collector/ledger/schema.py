@@ -326,6 +326,21 @@ provider_sums = Table(
     sqlite_with_rowid=False,
 )
 
+# What invoices say, entered by hand; never part of usage or spend.
+invoices = Table(
+    "invoices",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("first_day", Integer, primary_key=True, autoincrement=False),  # days since 1970 UTC
+    Column("end_day", Integer, primary_key=True, autoincrement=False),  # not part of it
+    Column("model", Text, primary_key=True),  # "": all
+    Column("kind", Text, primary_key=True),  # usage, fee, tax, credit
+    Column("invoice_id", Text, primary_key=True),
+    Column("usd", Text, nullable=False),  # exact decimal text: an invoice may be more than 64 bits of picodollars hold
+    Column("entered_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 pulled_prices = Table(
     "pulled_prices",
     metadata,
