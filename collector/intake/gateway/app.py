@@ -128,7 +128,9 @@ class Gateway:
             await client.answer(status, [JSON_TYPE], msgspec.json.encode(body))
         elif found is not None:
             page, parts = found
-            await self._reading.answer(client, page, Asked(page.surface, parts, query, time.time_ns() // 1000))
+            host = client.headers.get(b"host", b"").decode("latin-1")
+            asked = Asked(page.surface, parts, query, time.time_ns() // 1000, host)
+            await self._reading.answer(client, page, asked)
         else:
             served = ", ".join([*BY_PATH, *_STATES, *(page.path for page in PAGES)])
             raise Refusal(404, "unknown_path", f"{method} {path[:200]!r} is not served here: served are {served}")

@@ -16,6 +16,7 @@ class Operation(msgspec.Struct, frozen=True):
     parts_in: str | None = None  # the member of the request whose items may hold pictures
     is_list: bool = False  # and it has to be a list of objects
     user_in: tuple[str, str] | None = None  # where the user stands when `user` does not name one
+    can_stream: bool = True
 
 
 class Surface(msgspec.Struct, frozen=True):
@@ -36,7 +37,9 @@ _OPENAI = ("openai", "openrouter")
 OPERATIONS = (
     Operation("chat", "/chat/completions", "openai.chat", CHAT, _OPENAI, parts_in="messages", is_list=True),
     Operation("completions", "/completions", "openai.chat", COMPLETIONS, _OPENAI),
-    Operation("embeddings", "/embeddings", "openai.embeddings", EMBEDDINGS, _OPENAI, parts_in="input"),
+    Operation(
+        "embeddings", "/embeddings", "openai.embeddings", EMBEDDINGS, _OPENAI, parts_in="input", can_stream=False
+    ),
     Operation("responses", "/responses", "openai.responses", RESPONSES, _OPENAI, parts_in="input"),
     Operation(
         name="messages",

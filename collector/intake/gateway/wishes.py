@@ -67,7 +67,7 @@ class _Percentiles(msgspec.Struct, forbid_unknown_fields=True):
     p99: float | None = None
 
 
-class _Preferences(msgspec.Struct):
+class Preferences(msgspec.Struct):
     """The `provider` object; members that it does not know are for the upstream."""
 
     order: list[str] | None = None
@@ -85,8 +85,8 @@ class _Preferences(msgspec.Struct):
     preferred_max_latency: float | _Percentiles | None = None
 
 
-_preferences = msgspec.json.Decoder(_Preferences | None).decode
-_NO_PREFERENCES = _Preferences()
+_preferences = msgspec.json.Decoder(Preferences | None).decode
+_NO_PREFERENCES = Preferences()
 
 
 def read_wishes(asked: Asked, max_names: int) -> Wishes:
@@ -130,7 +130,7 @@ def _models(asked: Asked, max_names: int) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys([first, *(without_suffix(name) for name in stated if name.strip())]))
 
 
-def _told(raw: msgspec.Raw) -> _Preferences:
+def _told(raw: msgspec.Raw) -> Preferences:
     try:
         return _preferences(raw) or _NO_PREFERENCES
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -22,6 +22,7 @@ from collector.ledger.questions.calls import attempts_of, names_of_kind, of_orig
 from collector.ledger.questions.calls import one as one_call
 from collector.ledger.questions.waiting import find_waiting
 
+QUERY = {"one": {"id": Param()}}
 _OWN_ID = re.compile(r"[0-9a-f]{32}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _API_TYPES = {"embeddings": "embeddings"}  # every other operation makes completions
@@ -41,7 +42,7 @@ class Generation(msgspec.Struct, frozen=True):
 
 def one(sources: Sources, asked: Asked) -> Reply:
     """The call of an id: the provider's, as answers carry it, or the one in X-Callmeter-Call-Id. Raises Refusal."""
-    name = read_query(asked.query, {"id": Param()}).get("id", "").strip()
+    name = read_query(asked.query, QUERY["one"]).get("id", "").strip()
     if not name:
         raise Refusal(400, "invalid_request", "`id` is missing: ask for ?id= with the id of an answer", "id")
     found = _in_ledger(sources, name) or _in_journal(sources, name)

@@ -102,7 +102,10 @@ PAGING = {
     "limit": Param("whole", 1, 1000),
     "sort": Param(choices=(*SORTS, *_UNSCORED)),
 }
-_KNOWN = {**{name: param for name, (param, _) in FILTERS.items()}, **PAGING}
+QUERY: dict[str, dict[str, Param]] = {
+    "listed": {**{name: param for name, (param, _) in FILTERS.items()}, **PAGING},
+    "count": {"output_modalities": FILTERS["output_modalities"][0]},
+}
 
 
 def listed(sources: Sources, asked: Asked) -> Reply:
@@ -116,7 +119,7 @@ def listed(sources: Sources, asked: Asked) -> Reply:
             "last_id": data[-1]["id"] if data else None,
         }
         return json_reply({"object": "list", "data": data, **ends})
-    wanted = read_query(asked.query, _KNOWN)
+    wanted = read_query(asked.query, QUERY["listed"])
     found = chosen(models, wanted)
     shown = page(found, wanted)
     data = [openrouter_model(model, asked.surface.prefix) for model in shown]
@@ -127,7 +130,7 @@ def listed(sources: Sources, asked: Asked) -> Reply:
 
 def count(sources: Sources, asked: Asked) -> Reply:
     """How many there are."""
-    wanted = read_query(asked.query, {"output_modalities": FILTERS["output_modalities"][0]})
+    wanted = read_query(asked.query, QUERY["count"])
     models = sources.models.of(asked.surface, asked.now_us).values()
     return json_reply({"data": {"count": len(chosen(list(models), wanted))}})
 

@@ -20,12 +20,13 @@ JSON = "application/json"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request for a page: the parts of its path that vary, its query as it was sent, and when it came."""
+    """One request for a page: the parts of its path that vary, its query as it was sent, when it came, and where to."""
 
     surface: Surface
     path: Mapping[str, str]
     query: bytes
     now_us: int
+    host: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):

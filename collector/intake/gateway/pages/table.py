@@ -8,10 +8,10 @@ from importlib import import_module
 import msgspec
 
 from collector.intake.gateway.operations import SURFACES, Surface
-from collector.intake.gateway.pages.served import Asked, Reply, Sources
+from collector.intake.gateway.pages.served import JSON, Asked, Reply, Sources
 
 Handler = Callable[[Sources, Asked], Reply]
-_ROOM = "collector.intake.gateway.pages."
+ROOM = "collector.intake.gateway.pages."
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -19,7 +19,9 @@ class Page(msgspec.Struct, frozen=True):
 
     path: str
     handler: str
+    what: str
     surface: Surface = SURFACES[0]
+    kind: str = JSON
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -36,17 +38,19 @@ def _group(part: str) -> str:
 
 # Below each surface's prefix; the first that fits.
 _ON_SURFACES = (
-    ("/models", "models:listed"),
-    ("/models/count", "models:count"),
-    ("/models/{author}/{slug}/endpoints", "endpoints:of_model"),
-    ("/models/{slug}/endpoints", "endpoints:of_model"),
-    ("/models/{model...}", "models:one"),
-    ("/model/{author}/{slug}", "models:one"),
-    ("/generation", "generation:one"),
+    ("/models", "models:listed", "The models that can be routed."),
+    ("/models/count", "models:count", "How many they are."),
+    ("/models/{author}/{slug}/endpoints", "endpoints:of_model", "A model's endpoints: price, uptime, latency."),
+    ("/models/{slug}/endpoints", "endpoints:of_model", "Likewise, of a model without an author."),
+    ("/models/{model...}", "models:one", "One model."),
+    ("/model/{author}/{slug}", "models:one", "One model."),
+    ("/generation", "generation:one", "One call: tokens, cost, attempts."),
 )
 PAGES = (
-    Page("/metrics", "metrics:page"),
-    *(Page(surface.prefix + path, handler, surface) for surface in SURFACES for path, handler in _ON_SURFACES),
+    Page("/docs", "docs:page", "This documentation.", kind="text/html"),
+    Page("/openapi.json", "openapi:page", "This documentation as OpenAPI 3.1."),
+    Page("/metrics", "metrics:page", "What Prometheus reads.", kind="text/plain"),
+    *(Page(surface.prefix + path, name, what, surface) for surface in SURFACES for path, name, what in _ON_SURFACES),
 )
 _PATTERNS = tuple((page.pattern, page) for page in PAGES)
 
@@ -63,5 +67,5 @@ def find(path: str) -> tuple[Page, dict[str, str]] | None:
 def handler_of(page: Page) -> Handler:
     """The function that makes a page."""
     module, _, function = page.handler.partition(":")
-    found: Handler = getattr(import_module(_ROOM + module), function)
+    found: Handler = getattr(import_module(ROOM + module), function)
     return found
