@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": Entry("collector.cli.demo:demo", "Show everything with simulated providers and traffic."),
     "collect": Entry("collector.cli.collect:collect", "Do every job that is due; meant for cron."),
     "jobs": Entry("collector.cli.jobs:jobs", "List the jobs with their last and next run, or run one."),
+    "alerts": Entry("collector.cli.alerts:alerts", "Show what fired, silence it, try the channels."),
     "schedule": Entry("collector.cli.schedule:schedule", "Print, install or remove the crontab line."),
     "settings": Entry("collector.cli.settings:settings", "Print every setting, its limit and where it came from."),
     "password": Entry("collector.cli.password:password", "Print the hash of a password for the dashboard."),

@@ -2,7 +2,7 @@
 
 from collector.core.errors import UsageError
 from collector.intake.pulls import PULLS, Api
-from collector.jobs import books, keep, probes, pulls
+from collector.jobs import books, keep, probes, pulls, telling
 from collector.jobs.work import DAY_S, HOUR_S, MINUTE_S, Job
 
 
@@ -19,7 +19,7 @@ def _sums(api: Api, period_s: int) -> Job:
     )
 
 
-JOBS = (
+JOBS: tuple[Job, ...] = (
     Job("zone", 0, "make the day cells of a newly set time zone", HOUR_S, books.run_declare, needed=books.has_new_zone),
     Job("drain", MINUTE_S, "store what gateways and others have journalled", 10 * MINUTE_S, books.run_drain),
     Job(
@@ -52,6 +52,22 @@ JOBS = (
         lambda settings: bool(settings.status_pages),
         "[[status_pages]]",
         feeds=True,
+    ),
+    Job(
+        "alerts",
+        MINUTE_S,
+        "look for what is worth telling, and tell it",
+        2 * MINUTE_S,
+        lambda work: telling.run_alerts(work, JOBS),
+    ),
+    Job(
+        "heartbeat",
+        MINUTE_S,
+        "ask for an address that misses it otherwise",
+        MINUTE_S,
+        telling.run_heartbeat,
+        lambda settings: settings.heartbeat_url is not None,
+        "settings.heartbeat_url",
     ),
     Job(
         "openrouter_generation",

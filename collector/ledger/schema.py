@@ -373,6 +373,46 @@ incidents = Table(
     sqlite_with_rowid=False,
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("window", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("text", Text, nullable=False),  # as last found
+    Column("began_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # NULL: it lasts
+)
+Index("alerts_rule", alerts.c.rule, alerts.c.ended_at)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("alert", Integer, primary_key=True),
+    Column("event", Text, primary_key=True),  # fired, recovered
+    Column("channel", Text, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),  # NULL: it waits, or was given up
+    Column("error", Text),  # why the last try failed
+    sqlite_with_rowid=False,
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # '': whatever subject
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
 job_runs = Table(
     "job_runs",
     metadata,

@@ -39,13 +39,13 @@ def probe(n: int, outcome: Outcome = Outcome.OK, at: str = "12:00") -> Probe:
     return Probe(f"{n:032x}", Attempt("openai", "m", instant(at), outcome, 200, latency_ms=40))
 
 
-def tell(folder: Path, *told: Told, table: str = "") -> Engine:
-    engine = store(folder, calls(table))
+def tell(folder: Path, *told: Told, table: str = "", now_us: int = NOW_US) -> Engine:
+    engine = store(folder, calls(table), now_us=now_us)
     writer = Writer(folder / "journal", "collect", fsync="interval")
     for each in told:
         writer.tell(each)
     writer.stop()
-    drain(engine, folder / "journal", BOOK, Limits(), NOW_US, ZONES)
+    drain(engine, folder / "journal", BOOK, Limits(), now_us, ZONES)
     return engine
 
 
