@@ -47,12 +47,12 @@ class Seen(msgspec.Struct):
     malformed: bool = False  # a part of it could not be read
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, gc=False):
     tool_calls: list[Raw] | None = None
     images: list[Raw] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int = 0
     message: _Said | None = None
     delta: _Said | None = None
@@ -61,7 +61,7 @@ class _Choice(msgspec.Struct):
     error: Raw = _NULL
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     """A whole answer, or the data of one event."""
 
     id: str | None = None
@@ -74,7 +74,7 @@ class _Part(msgspec.Struct):
     x_groq: Raw = _NULL  # Groq's place for a stream's usage
 
 
-class _Index(msgspec.Struct):
+class _Index(msgspec.Struct, gc=False):
     index: int = 0
 
 
@@ -145,12 +145,17 @@ def is_bare_usage(data: bytes) -> bool:
 def _fold(data: Sequence[bytes], shape: str) -> Seen:
     seen = Seen(parts=len(data))
     calls: set[tuple[int, int]] = set()
+    text: _Part | None = None  # one that held text alone, as nearly all do
     for n, part in enumerate(_read_parts(data)):
         if part is None:
             seen.malformed = True
             continue
-        if n and _says_nothing_new(seen, part):
+        if part == text:
             continue
+        if n and _says_nothing_new(seen, part):
+            text = part
+            continue
+        text = None
         _add(seen, part, calls)
         if len(part.usage) > 4 or part.x_groq is not _NULL:
             _add_usage(seen, part, data[n], shape)

@@ -6,6 +6,7 @@ from typing import Any
 
 from collector.intake.gateway.admission import too_large
 from collector.intake.gateway.errors import Refusal
+from collector.intake.gateway.outlet import Direct, Line, Outlet, Queued
 from collector.settings import Limits
 
 Message = MutableMapping[str, Any]
@@ -14,6 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 HeaderList = list[tuple[bytes, bytes]]
 
+LINE = "callmeter.line"  # the extension of a scope that is its `outlet.Line`
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -51,11 +53,12 @@ class Ending:
 class Client:
     """Who asked, and how they are answered."""
 
-    __slots__ = ("_receive", "_send", "_watch", "headers", "sent", "sent_headers", "status")
+    __slots__ = ("_line", "_receive", "_send", "_watch", "headers", "sent", "sent_headers", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+        self._line: Line | None = scope.get("extensions", {}).get(LINE)
         self.sent_headers: HeaderList = scope["headers"]
         self.headers = dict(self.sent_headers)
         self.status: int | None = None  # what was answered
@@ -106,6 +109,10 @@ class Client:
     async def more(self, body: bytes) -> None:
         """A piece of the answer. Raises ClientGone."""
         await self._out({"type": "http.response.body", "body": body, "more_body": True})
+
+    def outlet(self) -> Outlet:
+        """Where the pieces of a stream go after `start`."""
+        return Queued(self.more) if self._line is None else Direct(self._line)
 
     async def last(self, body: bytes) -> None:
         """The last piece. Raises ClientGone."""

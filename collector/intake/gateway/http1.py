@@ -5,7 +5,7 @@ cookies, redirects, retries or decoding.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httptools
 
@@ -31,6 +31,7 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
 class Connection(asyncio.Protocol):
     """Sends a request and gives its answer: `status` and `headers` after `head`, then the body in chunks.
 
+    The body is asked for with `chunk`, or taken as it comes after `pour`.
     `done`: the answer has arrived to its end. `reusable`: and another request may follow it. `has_heard`: a byte of the
     answer has arrived. `idle_since`: when it was last given back, 0 for a connection that is new.
     """
@@ -39,12 +40,14 @@ class Connection(asyncio.Protocol):
         "_arrived",
         "_body",
         "_buffered",
+        "_end",
         "_failure",
         "_header_bytes",
         "_is_paused",
         "_loop",
         "_max_header_bytes",
         "_parser",
+        "_take",
         "_transport",
         "_waiter",
         "done",
@@ -72,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._is_paused = False
         self._failure: Exception | None = None
+        self._take: Callable[[bytes], None] | None = None
+        self._end: Callable[[Exception | None], None] | None = None
         self._arrived = False  # the head, that of an answer and not of a notice such as 100 or 103
         self.status = 0
         self.headers: Headers = []
@@ -83,7 +88,8 @@ class Connection(asyncio.Protocol):
         """Send a request. The answer before it must be done."""
         assert self._transport is not None
         self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None:  # one for all answers: each has ended where the next begins
+            self._parser = httptools.HttpResponseParser(self)
         if len(body) < _COPIED_BYTES:
             # After the other work of this turn of the loop: a provider that was woken for one request reads the rest.
             self._loop.call_soon(self._write, head + body)
@@ -104,12 +110,28 @@ class Connection(asyncio.Protocol):
             if self.done:
                 return b""
             await self._more()
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        self._buffered = 0
+        body = self._arrived_body()
         if self._is_paused:
             self._pause(False)
         return body
+
+    def pour(self, take: Callable[[bytes], None], end: Callable[[Exception | None], None]) -> None:
+        """From now on give what comes of the body to `take`, what has come at once, and its end to `end`, once.
+
+        `end` is told what `chunk` would raise, None where the answer is complete. `stop` undoes it.
+        """
+        self._take, self._end = take, end
+        self._pour()
+
+    def stop(self) -> None:
+        """What comes from now on waits for `chunk` again."""
+        self._take = self._end = None
+        self.hold(False)
+
+    def hold(self, is_held: bool) -> None:
+        """Make the provider wait, or no longer."""
+        if is_held != self._is_paused:
+            self._pause(is_held)
 
     def close(self) -> None:
         """Hang up; the provider need not go on."""
@@ -133,7 +155,10 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(MalformedAnswer(str(error)))
-        self._wake()
+        if self._take is None:
+            self._wake()
+        else:
+            self._pour()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = self.reusable = False
@@ -141,7 +166,10 @@ class Connection(asyncio.Protocol):
             self.done = True
         elif not self.done and self._failure is None:
             self._failure = error or ConnectionResetError("the provider hung up")
-        self._wake()
+        if self._take is None:
+            self._wake()
+        else:
+            self._pour()
 
     # What the parser finds.
 
@@ -160,8 +188,8 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
         self._buffered += len(body)
-        if self._buffered > HIGH_WATER_BYTES and not self._is_paused:
-            self._pause(True)
+        if self._buffered > HIGH_WATER_BYTES and self._take is None:
+            self.hold(True)
 
     def on_message_complete(self) -> None:
         if not self._arrived:
@@ -170,6 +198,19 @@ class Connection(asyncio.Protocol):
         assert self._parser is not None
         self.done = True
         self.reusable = self.is_open and self._failure is None and bool(self._parser.should_keep_alive())
+
+    def _pour(self) -> None:
+        if self._body and self._take is not None:
+            self._take(self._arrived_body())
+        if (self.done or self._failure is not None) and self._end is not None:
+            end, self._take, self._end = self._end, None, None
+            end(self._failure)
+
+    def _arrived_body(self) -> bytes:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self._buffered = 0
+        return body
 
     def _write(self, data: bytes) -> None:
         if self.is_open and self._transport is not None:

@@ -1,9 +1,12 @@
-"""uvicorn's protocol, whose answers are written at the end of a turn of the loop."""
+"""uvicorn's protocol, whose answers are written at the end of a turn of the loop, streams without a message a piece."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from collector.intake.gateway.exchange import LINE
+from collector.intake.gateway.outlet import Hold
 
 
 class _TurnEnd:
@@ -42,7 +45,27 @@ class _TurnEnd:
 
 
 class Protocol(HttpToolsProtocol):
-    """What `uvicorn.Config(http=...)` takes."""
+    """What `uvicorn.Config(http=...)` takes. It is the `outlet.Line` of its requests, one after the other."""
+
+    on_pressure: Hold | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_TurnEnd(self.loop, transport))  # type: ignore[arg-type]
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {LINE: self}  # type: ignore[dict-item]
+
+    def write_piece(self, body: bytes) -> None:
+        """One chunk of a body whose head went out without a length."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_pressure is not None:
+            self.on_pressure(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_pressure is not None:
+            self.on_pressure(False)

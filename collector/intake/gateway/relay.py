@@ -18,6 +18,7 @@ from collector.intake.gateway.error_events import Broken
 from collector.intake.gateway.errors import Problem, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Ending, HeaderList
 from collector.intake.gateway.failures import error_type_of, problem_of, unterminated
+from collector.intake.gateway.flow import Flow
 from collector.intake.gateway.headers import to_client
 from collector.intake.gateway.operations import Operation, Surface, error_shape_of
 from collector.intake.gateway.record import closed
@@ -177,27 +178,10 @@ class Relay:
     async def _relay_stream(self, trial: Trial) -> None:
         assert trial.answer is not None
         assert trial.passage is not None
-        client, answer, passage = self._client, trial.answer, trial.passage
+        client, answer = self._client, trial.answer
         passed = [pair for pair in to_client(answer.raw_headers) if pair[0] != b"content-type"]
         await client.start(answer.status, [*self._identified(trial.route), EVENT_STREAM, NO_CACHE, *passed])
-        out: bytes = trial.head
-        failed: UpstreamFailed | None = None
-        while True:
-            if out:
-                await client.more(out)
-            if passage.ended:
-                break
-            await asyncio.sleep(0)  # what arrives in this turn of the loop then goes on in one piece
-            try:
-                chunk = await answer.chunk()
-            except UpstreamFailed as failure:
-                failed = failure
-                break
-            out = passage.feed(chunk) if chunk else passage.finish()
-            if not chunk:
-                if out:
-                    await client.more(out)
-                break
+        failed = await Flow(answer, trial.passage, client.outlet()).run(trial.head)
         await self._end_stream(trial, failed)
 
     async def _end_stream(self, trial: Trial, failed: UpstreamFailed | None) -> None:

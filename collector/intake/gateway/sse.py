@@ -4,6 +4,7 @@ The rules of lines, comments and data are the WHATWG standard's (HTML, section 9
 """
 
 import re
+from itertools import repeat
 
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
@@ -49,7 +50,7 @@ def all_data(events: bytes) -> list[bytes]:
     """The data of every event of a run that has any."""
     if events.startswith(b"data: ") and events.endswith(b"\n\n") and b"\r" not in events:
         plain = events[6:-2].split(b"\n\ndata: ")
-        if events.count(b"\n") == 2 * len(plain):  # no event has another line
+        if max(map(bytes.find, plain, repeat(b"\n"))) < 0:  # no event has another line
             return plain
     return [data for event in split(events) if (data := data_of(event)) is not None]
 

@@ -2,6 +2,7 @@
 
 import ssl
 import zlib
+from collections.abc import Callable
 from types import TracebackType
 
 from collector.intake.gateway.http1 import Connection, MalformedAnswer, request_head
@@ -70,6 +71,25 @@ class Answer:
             raise _failed(error, FAILURES) from None
         return b""
 
+    def pour(self, take: Callable[[bytes], None], end: Callable[[Exception | None], None]) -> None:
+        """From now on give what comes to `take`, what has come at once, and its end to `end`, once.
+
+        `end` is told of an UpstreamFailed, None where the answer is complete. `stop` undoes it.
+        """
+
+        def told(error: Exception | None) -> None:
+            end(_failed(error, FAILURES) if isinstance(error, _RAISED) else error)
+
+        self._connection.pour(take if self._unpack is None else self._unpacking(self._unpack, take, told), told)
+
+    def stop(self) -> None:
+        """What comes from now on waits for `chunk` again."""
+        self._connection.stop()
+
+    def hold(self, is_held: bool) -> None:
+        """Make the provider wait, or no longer."""
+        self._connection.hold(is_held)
+
     async def whole(self, max_bytes: int) -> bytes:
         """The whole body. Raises UpstreamFailed, also where it is longer than `max_bytes`."""
         pieces: list[bytes] = []
@@ -85,6 +105,21 @@ class Answer:
     def release(self) -> None:
         """Done with it: the connection is kept when the answer was read to its end, else closed."""
         self._pool.give_back(self._origin, self._connection)
+
+    def _unpacking(
+        self, unpack: "_Unpacker", take: Callable[[bytes], None], end: Callable[[Exception | None], None]
+    ) -> Callable[[bytes], None]:
+        def unpacked(data: bytes) -> None:
+            try:
+                plain = unpack(data)
+            except zlib.error as error:
+                self._connection.stop()
+                end(error)
+            else:
+                if plain:
+                    take(plain)
+
+        return unpacked
 
     def drop(self) -> None:
         """Close the connection, so that the provider stops working for nobody."""

@@ -1,0 +1,175 @@
+"""A stream goes on as it comes, however slowly its client takes it, and its end is heard whatever happens."""
+
+import asyncio
+import socket
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.core.outcomes import Outcome
+from collector.intake.gateway.stream import Passage
+from tests.gateway import inside, live
+from tests.gateway.live import LAST_CHUNK, STREAM_HEAD, USAGE_EVENT, WITHIN_S, chat, chunk, part, request_of, until
+from tests.gateway.test_upstream import Provider
+
+PIECE = part("w" * 32_000)
+PIECES = 2_000  # 64 MB, many times what sockets hold
+STILL_S = 0.3
+END = part("", "stop") + USAGE_EVENT + live.DONE
+
+
+class Flood:
+    """A provider's script that sends as fast as it is let; `sent` counts its pieces."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for _ in range(PIECES):
+            writer.write(chunk(PIECE))
+            await writer.drain()
+            self.sent += 1
+        writer.write(chunk(END) + LAST_CHUNK)
+
+    async def stands_still(self) -> int:
+        """How many pieces were sent when no more went for a while."""
+        before = -1
+        while before != self.sent:
+            before = self.sent
+            await asyncio.sleep(STILL_S)
+        return before
+
+
+class Reluctant(inside.Asking):
+    """A client over ASGI that takes nothing after the head until it is `willing`."""
+
+    def __init__(self) -> None:
+        super().__init__(inside.STREAMED)
+        self.willing = asyncio.Event()
+
+    async def send(self, message: inside.Message) -> None:
+        if self.messages:
+            await self.willing.wait()
+        await super().send(message)
+
+
+def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        flood = Flood()
+        async with live.gateway(tmp_path, Provider(flood)) as gateway:
+            with socket.socket() as client:
+                client.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(client, ("127.0.0.1", gateway.port))
+                await loop.sock_sendall(client, request_of(chat(stream=True)))
+                await until(lambda: flood.sent)
+                assert await flood.stands_still() < PIECES // 2
+                got = bytearray()
+                while data := await loop.sock_recv(client, 1 << 20):
+                    got += data
+            assert got.count(PIECE) == PIECES
+            assert got.endswith(chunk(live.DONE) + LAST_CHUNK)
+            assert (await gateway.only()).outcome is Outcome.OK
+
+    live.run(main)
+
+
+def test_the_same_holds_where_a_server_offers_nothing_but_send(tmp_path: Path) -> None:
+    async def main() -> None:
+        flood, client = Flood(), Reluctant()
+        async with inside.inside(tmp_path, flood) as gateway:
+            task = asyncio.create_task(gateway.gateway(client.scope, client.receive, client.send))
+            await until(lambda: flood.sent)
+            assert await flood.stands_still() < PIECES // 2
+            client.willing.set()
+            await asyncio.wait_for(task, WITHIN_S)
+        body = b"".join(message["body"] for message in client.messages[1:])
+        assert body == PIECE * PIECES + part("", "stop") + live.DONE
+
+    asyncio.run(main())
+    assert [call.outcome for call in inside.calls(tmp_path)] == [Outcome.OK]
+
+
+def test_a_client_that_leaves_while_its_provider_is_made_to_wait_is_cancelled(tmp_path: Path) -> None:
+    async def main() -> None:
+        flood = Flood()
+        async with live.gateway(tmp_path, Provider(flood)) as gateway:
+            reader, writer = await gateway.connect(request_of(chat(stream=True)))
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: flood.sent)
+            await flood.stands_still()
+            writer.transport.abort()
+            call = await gateway.only()
+            assert (call.outcome, call.http_status) == (Outcome.CANCELLED, 200)
+            assert reader is not None
+
+    live.run(main)
+
+
+def breaks_at(n: int) -> Callable[[Passage, bytes], bytes]:
+    fed = 0
+    feed = Passage.feed
+
+    def broken(self: Passage, data: bytes) -> bytes:
+        nonlocal fed
+        fed += 1
+        if fed == n:
+            raise RuntimeError("an error of our own")
+        return feed(self, data)
+
+    return broken
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_error_of_our_own_on_the_way_closes_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + chunk(part("early")))
+        await goes_on.wait()
+        writer.write(chunk(END) + LAST_CHUNK)
+
+    async def main() -> None:
+        monkeypatch.setattr(Passage, "feed", breaks_at(n))
+        async with inside.inside(tmp_path, script) as gateway:
+            client = inside.Asking(inside.STREAMED)
+            task = asyncio.create_task(gateway.gateway(client.scope, client.receive, client.send))
+            if n > 1:
+                await client.told.wait()
+            goes_on.set()
+            with pytest.raises(RuntimeError, match="of our own"):
+                await asyncio.wait_for(task, WITHIN_S)
+
+    asyncio.run(main())
+    assert [call.outcome for call in inside.calls(tmp_path)] == [Outcome.INTERRUPTED]
+
+
+def test_a_packed_stream_that_breaks_in_the_middle_is_the_providers_fault(tmp_path: Path) -> None:
+    packer = zlib.compressobj(wbits=31)
+    first = packer.compress(part("early")) + packer.flush(zlib.Z_SYNC_FLUSH)
+    told = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = STREAM_HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+        writer.write(head + chunk(first))
+        await told.wait()
+        writer.write(chunk(b"\xff" * 64))
+        await reader.read(1)
+
+    async def main() -> None:
+        async with live.gateway(tmp_path, Provider(script)) as gateway:
+            reader, _ = await gateway.connect(request_of(chat(stream=True)))
+            got = await reader.readuntil(b"early")
+            told.set()
+            got += await asyncio.wait_for(reader.read(-1), WITHIN_S)
+            assert b'"error"' in got
+            assert got.endswith(LAST_CHUNK)
+            call = await gateway.only()
+            assert (call.outcome, call.error_type) == (Outcome.PROVIDER_FAULT, "malformed_encoding")
+
+    live.run(main)
