@@ -25,6 +25,8 @@ COMMANDS = {
     "close": Entry("collector.cli.close:close_command", "Close a month: keep its file, book later changes after it."),
     "reopen": Entry("collector.cli.close:reopen_command", "Open the last closed month again, saying why."),
     "reconcile": Entry("collector.cli.reconcile:reconcile_command", "Hold the books against providers and invoices."),
+    "backup": Entry("collector.cli.backup:backup_command", "Write everything of one moment into one file."),
+    "restore": Entry("collector.cli.backup:restore_command", "Put a backup into an empty data directory."),
     "check": Entry("collector.cli.check:check", "Prove that calls, sums, prices and the journal agree."),
     "ingest-loop": Entry("collector.cli.loops:ingest_loop", "Store what is journalled, forever.", hidden=True),
     "jobs-loop": Entry("collector.cli.loops:jobs_loop", "Do every job when it is due, forever.", hidden=True),

@@ -98,6 +98,15 @@ JOBS: tuple[Job, ...] = (
         keep.run_retention,
         plan=keep.plan_retention,
     ),
+    Job(
+        "backup",
+        DAY_S,
+        "write a backup and try to restore it",
+        HOUR_S,
+        keep.run_backup,
+        lambda settings: settings.backups is not None,
+        "[backups] dir",
+    ),
     Job("check", DAY_S, "prove that calls, sums, prices, closed months and the journal agree", HOUR_S, books.run_check),
 )
 
