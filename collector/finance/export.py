@@ -111,6 +111,17 @@ def export(engine: Engine, zones: Collection[str], request: Request, out: Path) 
     return from_json(text)
 
 
+def sha256_of(engine: Engine, zones: Collection[str], request: Request) -> str:
+    """The digest of the bytes that `export` would write for this request."""
+    with engine.connect() as connection, sorting_on_disk(connection):
+        if (close := _stored_close(connection, request)) is not None:
+            return from_json(stored_manifest(connection, close, request.format) or b"").sha256
+        made = Pages(connection, zones, request, "")
+        for _ in made:
+            pass
+        return made.manifest().sha256
+
+
 def pages(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
     """The bytes of the file that `export` writes for this request, a page at a time, from one snapshot.
 

@@ -2,7 +2,7 @@
 
 from collector.core.errors import UsageError
 from collector.intake.pulls import PULLS, Api
-from collector.jobs import books, keep, probes, pulls, telling
+from collector.jobs import books, finance, keep, probes, pulls, telling
 from collector.jobs.work import DAY_S, HOUR_S, MINUTE_S, Job
 
 
@@ -89,6 +89,15 @@ JOBS: tuple[Job, ...] = (
         pulls.is_asked("openrouter", "prices"),
         "[pulls.openrouter]",
         feeds=True,
+    ),
+    Job(
+        "deliver",
+        HOUR_S,
+        "write the files of days and months that are over into finance's folder",
+        HOUR_S,
+        finance.run_delivery,
+        finance.is_set,
+        "finance.folder",
     ),
     Job(
         "retention",

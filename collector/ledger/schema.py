@@ -341,6 +341,21 @@ invoices = Table(
     sqlite_with_rowid=False,
 )
 
+# Files that were delivered to the folder of [finance], each time that one was.
+delivered_files = Table(
+    "delivered_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivered_at", BigInteger, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("usd", Text, nullable=False),  # exact decimal text
+    Column("state", Text, nullable=False),  # of a month: open or closed; of a day: ""
+)
+Index("delivered_files_file", delivered_files.c.file)
+
 pulled_prices = Table(
     "pulled_prices",
     metadata,
