@@ -7,6 +7,10 @@ import pytest
 
 from collector.core.calls import Attempt, Call
 from collector.core.outcomes import Facts, Outcome, decide
+from collector.core.prices import PriceBook, PriceSet
+from collector.core.prices.book import Files
+from collector.core.prices.names import Names
+from collector.intake.gateway import answer_responses
 from collector.intake.gateway.answer import read_plain, read_stream
 from collector.intake.gateway.asked import Asked
 from collector.intake.gateway.dialects import DONE
@@ -15,7 +19,7 @@ from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.record import Caller, closed, opened
 from collector.intake.gateway.routing import Route
 from collector.ledger.check import check
-from tests.stored import store
+from tests.stored import BOOK, store
 from tests.tables import call, instant
 
 CHAT = OPERATIONS[0]
@@ -24,8 +28,8 @@ AT = instant("12:00")
 ZERO_USAGE = b'"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"cost":0}'
 
 
-def row(folder: Path, one: Call) -> dict[str, Any]:
-    engine = store(folder, [one])
+def row(folder: Path, one: Call, book: PriceBook = BOOK) -> dict[str, Any]:
+    engine = store(folder, [one], book=book)
     assert check(engine) == []
     with engine.connect() as connection:
         return dict(connection.exec_driver_sql("SELECT * FROM v_calls").mappings().one())
@@ -51,6 +55,7 @@ def row(folder: Path, one: Call) -> dict[str, Any]:
         # an answer, or half of one, of unknown usage: its cost is unknown, not 0
         ("12:00 openai m - ok", None, "no usage was reported"),
         ("12:00 openai m - ok images_in=2 quality=none", None, "no usage was reported"),
+        ("12:00 openai m - ok tool_calls=1 images_out=1 quality=none", None, "no usage was reported"),
         ("12:00 openai m - cancelled", None, "no usage was reported"),
         ("12:00 openai m - interrupted", None, "no usage was reported"),
         # more than the ledger can hold for one call: the call is kept, and its usage is seen
@@ -94,6 +99,48 @@ STREAM = (
     b'data: {"id":"g1","model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
     b'data: {"id":"g1","model":"m","choices":[],%s}\n\ndata: [DONE]\n\n'
 )
+
+
+SEARCHED = (
+    b'{"id":"r1","model":"m","status":"completed","output":[{"type":"web_search_call","action":{"type":"search"}},'
+    b'{"type":"web_search_call","action":{"type":"open_page"}},{"type":"web_search_call"},{"type":"file_search_call"},'
+    b'{"type":"function_call"},{"type":"message"}],"usage":%s}'
+)
+USED = b'{"input_tokens":100,"output_tokens":5,"total_tokens":105%s}'
+SEARCHING = PriceSet(model="m", prices={"input": 10, "output": 30, "web_searches": 10_000_000_000}, source="test")
+
+
+@pytest.mark.parametrize(
+    ("usage", "shape", "searches"),
+    [
+        (USED % b"", "openai.responses", 2),
+        (USED % b',"server_tool_use":{"web_search_requests":1}', "openrouter.responses", 1),  # what it states counts
+        (b"null", "openai.responses", 0),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_searches_that_a_response_lists_are_charged_where_they_have_a_price(
+    tmp_path: Path, usage: bytes, shape: str, searches: int, streamed: bool
+) -> None:
+    """A page opened in a search's result costs nothing; a tool without a price is counted."""
+    body = SEARCHED % usage
+    body = b'data: {"type":"response.completed","response":%s}\n\n' % body if streamed else body
+    seen = (answer_responses.read_stream if streamed else answer_responses.read_plain)(body, shape)
+    asked = Asked(b"", {}, model="m", stream=streamed)
+    one = closed(
+        opened("0" * 12 + "7" + "0" * 19, AT, CHAT, asked, Caller(App(None, None))),
+        route=ROUTE,
+        facts=Facts(200, key_holder="ours", streamed=streamed, terminal=True),
+        seen=seen,
+        attempts=(Attempt("openrouter", "m", AT, Outcome.OK, 200),),
+        http_status=200,
+        latency_ms=5,
+        first_token_ms=None,
+        shape=shape,
+    )
+    assert one.meters.get("web_searches", 0) == searches
+    found = row(tmp_path, one, PriceBook([Files("test", [SEARCHING], Names())]))
+    assert found["cost_picousd"] == (100 * 10 + 5 * 30 + searches * 10_000_000_000 if searches else None)
 
 
 @pytest.mark.parametrize(("body", "streamed"), [(ANSWER % ZERO_USAGE, False), (STREAM % ZERO_USAGE, True)])

@@ -22,6 +22,7 @@ _EVER = 2**63
 _MINUTE_US, _DAY_US = 60_000_000, 86_400_000_000
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _INPUT_TOKENS = frozenset(INPUT_TOKENS)
+_COUNTED = frozenset({"images_in", "images_out", "tool_calls"})
 _NOT_IN_FORCE = "no price in force at that time"
 
 
@@ -269,8 +270,8 @@ def charge(call: Call, book: PriceBook) -> Charge:
 
 
 def _has_usage(call: Call) -> bool:
-    """Pictures are counted in the request: alone, they say nothing of what the provider metered."""
-    return call.quality != Quality.NONE or any(meter != "images_in" for meter in call.meters)
+    """What is counted in request and answer says, alone, nothing of what the provider metered."""
+    return call.quality != Quality.NONE or not call.meters.keys() <= _COUNTED
 
 
 def _charge_with_request(meters: dict[str, int], price_set: PriceSet) -> Charge:

@@ -43,6 +43,8 @@ class Seen(msgspec.Struct):
     fault: Fault | None = None
     tool_calls: int = 0
     images_out: int = 0
+    web_searches: int = 0  # those that the answer lists; a usage object may state them itself
+    server_tool_calls: int = 0
     terminal: bool = False
     malformed: bool = False  # a part of it could not be read
 

@@ -17,10 +17,18 @@ _ENDS = frozenset(each.decode() for each in END_TYPES)
 _NULL = Raw(b"null")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _IMAGE, _CALLS = "image_generation_call", frozenset({"function_call", "custom_tool_call"})
+# Of a web search's actions only `search` is charged (platform.openai.com, web search, output and citations).
+_SEARCH, _CHARGED_ACTIONS = "web_search_call", frozenset({"", "search"})
+_SERVER_TOOLS = frozenset({"file_search_call", "code_interpreter_call"})
+
+
+class _Action(msgspec.Struct):
+    type: str = ""
 
 
 class _Item(msgspec.Struct):
     type: str = ""
+    action: _Action | None = None
 
 
 class _Incomplete(msgspec.Struct):
@@ -103,11 +111,18 @@ def _add_response(seen: Seen, response: _Response, shape: str) -> None:
     seen.service_tier = response.service_tier or seen.service_tier
     if is_error(response.error):
         seen.fault = fault_of(response.error)
-    types = [item.type for item in response.output or ()]
+    items = response.output or ()
+    types = [item.type for item in items]
     seen.tool_calls = sum(each in _CALLS for each in types)
     seen.images_out = types.count(_IMAGE)
+    seen.web_searches = sum(item.type == _SEARCH and _is_charged(item.action) for item in items)
+    seen.server_tool_calls = sum(each in _SERVER_TOOLS for each in types)
     _add_finish(seen, response)
     _add_usage(seen, response, shape)
+
+
+def _is_charged(action: _Action | None) -> bool:
+    return action is None or action.type in _CHARGED_ACTIONS
 
 
 def _add_finish(seen: Seen, response: _Response) -> None:

@@ -1,5 +1,7 @@
 """From what was asked, tried and seen to the record of a call; pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from collector.core.calls import Attempt, Call, Quality, clip
@@ -107,8 +109,15 @@ def shape_of(route: Route, operation: Operation) -> str:
 
 def _meters(call: Call, reading: Reading, seen: Seen) -> dict[str, int]:
     counted = {"tool_calls": seen.tool_calls, "images_out": seen.images_out}
-    asked = {} if _is_replay(reading) else call.meters
-    return {**asked, **reading.meters, **{name: n for name, n in counted.items() if n}}
+    if _is_replay(reading):
+        return {**reading.meters, **_above_0(counted)}
+    listed = {"web_searches": seen.web_searches, "server_tool_calls": seen.server_tool_calls}
+    usage = {**_above_0(listed), **reading.meters} if reading.meters else {}  # searches alone would be half a cost
+    return {**call.meters, **usage, **_above_0(counted)}
+
+
+def _above_0(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if n}
 
 
 def _is_replay(reading: Reading) -> bool:
