@@ -270,9 +270,13 @@ def _delete(desk: Desk, table: str, column: str, values: Sequence[bytes]) -> Non
 def _load(desk: Desk, arrivals: Sequence[Call]) -> dict[bytes, _Known]:
     """All calls of the ledger that one of the arrivals, or one of those calls in turn, may be."""
     known: dict[bytes, _Known] = {}
+    of_id: dict[str, list[Call]] = {}
     records: list[Call] = list(arrivals)
     while records:
-        found = _rows_of_ids(desk, records) | _rows_of_origins(desk, records)
+        for record in records:
+            of_id.setdefault(record.id, []).append(record)
+        units = [of_id[each] for each in {record.id for record in records}]
+        found = _rows_of_ids(desk, records) | _rows_of_origins(desk, units)
         new = {at: row for at, row in found.items() if at not in known}
         loaded = _with_records(desk, new)
         known |= loaded
@@ -290,13 +294,15 @@ def _rows_of_ids(desk: Desk, records: Sequence[Call]) -> dict[bytes, Row]:
     return found
 
 
-def _rows_of_origins(desk: Desk, records: Sequence[Call]) -> dict[bytes, Row]:
-    """Rows with the origin of a record, that started within the window before or after it."""
+def _rows_of_origins(desk: Desk, units: Iterable[Sequence[Call]]) -> dict[bytes, Row]:
+    """Rows with an origin of records of one id, that started within the window before or after one of them.
+
+    One record of an id may state the origin, and another when the call began.
+    """
     starts: dict[int, list[int]] = {}
-    for record in records:
-        key = origin_key(record)
-        if key is not None:
-            starts.setdefault(key, []).append(record.started_at)
+    for records in units:
+        for key in {key for record in records if (key := origin_key(record)) is not None}:
+            starts.setdefault(key, []).extend(record.started_at for record in records)
     calls, found = schema.calls.c, dict[bytes, Row]()
     for some in _pieces(list(starts)):
         first = min(min(starts[key]) for key in some) - merge.WINDOW_US

@@ -147,6 +147,24 @@ def test_any_order_of_arrival_is_the_same_rows_and_cells(
     apart.dispose()
 
 
+def test_the_origin_that_one_record_of_an_id_states_and_the_start_that_another_does_are_looked_for_together(
+    tmp_path: Path,
+) -> None:
+    """The lookup began twelve minutes late: only with its gateway's record is it within ten of the transport's."""
+    one = "id=019a0000000070008000000000000001"
+    told = calls(f"""
+        12:00 openai m 1/1 ok source=gateway {one}
+        12:12 openai m -   ok source=lookup origin_id=r2 {one}
+        12:00 openai m 1/1 ok source=transport origin_id=r2
+    """)
+    for number, order in enumerate(itertools.permutations(told)):
+        for each in order:
+            engine = store(tmp_path / str(number), [each])
+        assert [row["id"] for row in contents(engine)["v_calls"]] == ["019a0000000070008000000000000001"]
+        assert check(engine) == []
+        engine.dispose()
+
+
 def test_three_sources_in_all_orders_are_one_row(tmp_path: Path) -> None:
     told = calls("""
         12:00 openai m 1/1 ok origin_id=r1 source=gateway quality=partial attempts=azure:provider_fault,openai:ok
