@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 NO_SKIP = "CALLMETER_TEST_NO_SKIP"
 _OWN = (
@@ -14,6 +15,10 @@ _OWN = (
     "CALLMETER_OPENROUTER_URL",
     "CALLMETER_ANTHROPIC_URL",
 )
+
+
+settings.register_profile("callmeter", deadline=None)  # a busy machine is no failure
+settings.load_profile("callmeter")
 
 
 def pytest_configure(config: pytest.Config) -> None:
