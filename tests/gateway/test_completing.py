@@ -81,6 +81,14 @@ def test_members_inside_are_added_where_there_is_an_object_for_them() -> None:
     assert b"1.50" in Completing("messages", GIVEN).whole(b'{"usage":{"input_tokens":1.50}}')
 
 
+def test_members_that_may_not_be_null_are_left_out() -> None:
+    said = b'{"role":"assistant","content":null,"tool_calls":null,"x":null}'
+    body = b'{"choices":[{"index":0,"message":%b,"finish_reason":"stop"},7]}' % said
+    choice, other = json.loads(Completing("chat", GIVEN).whole(body))["choices"]
+    assert choice["message"] == {"role": "assistant", "content": None, "x": None}
+    assert other == 7
+
+
 def test_a_provider_with_a_strange_name_stays_text() -> None:
     odd = Given(id="i", created=1, model="m", provider='a"b\\1\\g<0>')
     sent = b'data: {"choices":[{"delta":{}}]}\n\ndata: {"choices":[{"delta":{}}]}\n\n'

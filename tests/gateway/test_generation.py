@@ -115,7 +115,7 @@ def test_an_unknown_id_is_not_found(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("query", ["", "id=", "id=%20"])
 def test_a_missing_id_is_said(query: str, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="`id` is missing"):
+    with pytest.raises(Refusal, match="`id` is missing"):  # as 404: OpenRouter documents no 400
         one(Sources(settings(tmp_path), BOOK), Asked(SURFACES[1], {}, query.encode(), NOW_US))
 
 

@@ -72,6 +72,16 @@ def test_what_a_web_page_could_send_is_counted_and_is_no_call(name: str, tmp_pat
     run(main)
 
 
+def test_openrouters_surface_tells_of_a_foreign_kind_as_of_a_bad_request(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with gateway(tmp_path, Provider(plain())) as live:
+            reply = await live.ask(chat(), "/api/v1/chat/completions", content_type="text/plain")
+            assert (reply.status, reply.error["code"]) == (400, 400)
+            assert reply.error["metadata"] == {"error_type": "invalid_request", "reason": "unsupported_media_type"}
+
+    run(main)
+
+
 def test_with_no_provider_configured_the_error_says_what_to_do(tmp_path: Path) -> None:
     async def main() -> None:
         settings = Settings(data_dir=tmp_path, ledger_url="sqlite://", config_path=tmp_path / "callmeter.toml")

@@ -248,6 +248,20 @@ def test_errors_of_messages_are_told_as_anthropic_does(surface: str, tmp_path: P
     assert ("'gpt-99'" in told["error"]["message"], call.outcome) == (True, Outcome.REFUSED)
 
 
+UNDOCUMENTED = (("messages", 422), ("messages", 413), ("embeddings", 422))
+
+
+@pytest.mark.parametrize("spoken", ALL, ids=lambda each: each.name)
+@pytest.mark.parametrize("status", [413, 422])
+def test_openrouters_surface_tells_the_statuses_that_openrouter_documents(
+    spoken: Spoken, status: int, tmp_path: Path
+) -> None:
+    body = msgspec.json.encode({"error": {"message": "no"}})
+    reply, call, _ = asked(tmp_path, spoken, plain(body, status), surface="/api/v1")
+    expected = 400 if (spoken.name, status) in UNDOCUMENTED else status
+    assert (reply.status, call.http_status, call.attempts[0].http_status) == (expected, expected, status)
+
+
 @pytest.mark.parametrize("status", [400, 401, 413, 429, 500, 529])
 def test_errors_of_an_anthropic_provider_keep_their_status(status: int, tmp_path: Path) -> None:
     body = {"type": "error", "error": {"type": "x", "message": "no"}, "request_id": "req_1"}

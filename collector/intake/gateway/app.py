@@ -15,7 +15,7 @@ from collector.intake.gateway.asked import read_asked
 from collector.intake.gateway.errors import Problem, Refusal, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
 from collector.intake.gateway.identity import KeyNames, app_of, key_of, session_of
-from collector.intake.gateway.operations import BY_PATH, Operation, Surface, error_shape_of, surface_of
+from collector.intake.gateway.operations import BY_PATH, Operation, Surface, error_shape_of, status_told, surface_of
 from collector.intake.gateway.pages.reading import Reading
 from collector.intake.gateway.pages.served import Asked, Sources
 from collector.intake.gateway.pages.table import PAGES
@@ -52,7 +52,6 @@ class Gateway:
 
     async def _http(self, client: Client, method: str, path: str, query: bytes) -> None:
         place = BY_PATH.get(path)
-        shape = error_shape_of(*place) if place else surface_of(path).error_shape
         try:
             admission.check_head(client.sent_headers, self._limits)
             admission.check_source(client.headers)
@@ -63,7 +62,8 @@ class Gateway:
                 await self._page(client, method, path, query)
         except Refusal as refusal:
             self.refusals[refusal.problem.code] += 1
-            await _tell(client, refusal.problem, shape)
+            surface, operation = place or (surface_of(path), None)
+            await _tell(client, _under(surface, operation, refusal.problem), error_shape_of(surface, operation))
         except ClientGone:
             pass
 
@@ -94,8 +94,9 @@ class Gateway:
                 raise planned.refusal
             await Relay(self._services, client, call, asked, operation, surface, key, began, planned).run()
         except Refusal as refusal:
+            problem = _under(surface, operation, refusal.problem)
             shape = error_shape_of(surface, operation)
-            await self._refuse(client, shape, call, refusal.problem, milliseconds(time.monotonic() - began))
+            await self._refuse(client, shape, call, problem, milliseconds(time.monotonic() - began))
         finally:
             self._running -= 1
 
@@ -180,14 +181,19 @@ def _busy(limit: int) -> Refusal:
     )
 
 
+def _under(surface: Surface, operation: Operation | None, problem: Problem) -> Problem:
+    status = status_told(surface, operation, problem.status)
+    return problem if status == problem.status else msgspec.structs.replace(problem, status=status)
+
+
 async def _tell(client: Client, problem: Problem, shape: str, call_id: str | None = None) -> None:
     headers = [JSON_TYPE, *problem.headers]
     if call_id:
         headers.append((b"x-callmeter-call-id", call_id.encode()))
-    if problem.status in _CLOSING:
+    if problem.code in _CLOSING:
         headers.append((b"connection", b"close"))  # the rest of the body is not wanted
     with contextlib.suppress(ClientGone):
         await client.answer(problem.status, headers, body_of(problem, shape))
 
 
-_CLOSING = frozenset({408, 413, 431})
+_CLOSING = frozenset({"timeout", "payload_too_large", "headers_too_large"})

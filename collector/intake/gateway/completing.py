@@ -1,6 +1,7 @@
 """What OpenRouter's schema requires of an answer, added where a provider of another kind leaves it out.
 
-Members are added, none is changed: an answer that has them all goes on as it came. What is not known is null.
+Members are added, and those left out that are null where they may not be: an answer that is as it should be goes on as
+it came. What is not known is null.
 """
 
 from typing import Any
@@ -17,16 +18,20 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Inside(msgspec.Struct, frozen=True):
-    """The members that an object which is a member itself has to have, where it is there and not null."""
+    """The members that an object which is a member itself has to have; `each`: every object of a list."""
 
     members: Members
+    each: bool = False
 
 
 class Typed(msgspec.Struct, frozen=True):
-    """Likewise of an object whose `type` says which; `each`: of every object of a list."""
+    """Likewise of an object whose `type` says which."""
 
     by_type: dict[str, Members]
     each: bool = False
+
+
+NOT_NULL = object()  # in place of a value: a member that may be absent, and not null
 
 
 class _OfType(msgspec.Struct):
@@ -57,6 +62,7 @@ class Required(msgspec.Struct, frozen=True):
     marks: tuple[bytes, ...] = ()
 
 
+_SAID: Members = dict.fromkeys(("tool_calls", "images", "audio", "reasoning_details", "annotations"), NOT_NULL)
 _RESPONSE: Members = {
     "completed_at": None,
     "error": None,
@@ -93,7 +99,14 @@ _STARTED: Members = {**_MESSAGE, "content": Typed(_BLOCKS, each=True), "usage": 
 
 # By operation; OpenRouter's OpenAPI document, ChatResult, ChatStreamChunk, OpenResponsesResult and MessagesResult.
 REQUIRED: dict[str, Required] = {
-    "chat": Required(("provider", "id", "created", "model"), {"object": "chat.completion", "system_fingerprint": None}),
+    "chat": Required(
+        given=("provider", "id", "created", "model"),
+        whole={
+            "object": "chat.completion",
+            "system_fingerprint": None,
+            "choices": Inside({"finish_reason": None, "message": Inside(_SAID)}, each=True),
+        },
+    ),
     "completions": Required(("provider", "id", "created", "model"), {"object": "text_completion"}),
     "embeddings": Required(("provider", "model"), {"object": "list"}),
     "responses": Required((), _RESPONSE, {"response": Inside(_RESPONSE)}, (b'"response":',)),
@@ -145,40 +158,43 @@ def _filled(data: bytes, required: Members) -> bytes:
         members = _decode(data)
     except _UNREADABLE:
         return data
-    changed = {
-        name: raw for name, wanted in required.items() if (raw := _missing(members.get(name), wanted)) is not None
-    }
+    changed: Members = {}
+    for name, wanted in required.items():
+        stands = members.get(name)
+        if wanted is NOT_NULL:
+            changed |= {name: None} if stands is not None and bytes(stands) == b"null" else {}
+        elif (better := _better(stands, wanted)) is not None:
+            changed[name] = better
     if not changed:
         return data
     if changed.keys().isdisjoint(members):
         rest = data.lstrip()[1:]
         tail = b"" if rest.lstrip().startswith(b"}") else b","
         return b"{" + _text(changed).removesuffix(b",") + tail + rest
-    return msgspec.json.encode({**members, **changed})
+    return msgspec.json.encode({name: raw for name, raw in {**members, **changed}.items() if raw is not None})
 
 
-def _missing(stands: Raw | None, wanted: Any) -> Raw | None:
-    """What is to stand there; None where what stands there is well."""
-    inside = bytes(stands or b"")
-    if isinstance(wanted, Inside):
-        filled = _filled(inside, wanted.members) if inside.startswith(b"{") else inside
-    elif isinstance(wanted, Typed):
-        filled = _all_filled(inside, wanted) if wanted.each else _filled_by_type(inside, wanted)
-    else:
+def _better(stands: Raw | None, wanted: Any) -> Raw | None:
+    """What is to stand in place of a member; None where what stands there is well."""
+    if not isinstance(wanted, Inside | Typed):
         return None if stands is not None else Raw(msgspec.json.encode(wanted))
+    inside = bytes(stands or b"")
+    filled = _all_filled(inside, wanted) if wanted.each else _filled_as(inside, wanted)
     return None if filled is inside else Raw(filled)
 
 
-def _all_filled(data: bytes, wanted: Typed) -> bytes:
+def _all_filled(data: bytes, wanted: Inside | Typed) -> bytes:
     try:
         items = [bytes(item) for item in _decode_list(data)]
     except _UNREADABLE:
         return data
-    filled = [_filled_by_type(item, wanted) for item in items]
+    filled = [_filled_as(item, wanted) for item in items]
     return data if filled == items else b"[" + b",".join(filled) + b"]"
 
 
-def _filled_by_type(data: bytes, wanted: Typed) -> bytes:
+def _filled_as(data: bytes, wanted: Inside | Typed) -> bytes:
+    if isinstance(wanted, Inside):
+        return _filled(data, wanted.members)
     try:
         return _filled(data, wanted.by_type.get(_decode_type(data).type, {}))
     except _UNREADABLE:

@@ -66,6 +66,24 @@ def surface_of(path: str) -> Surface:
     return next((surface for surface in SURFACES if path.startswith(surface.prefix + "/")), SURFACES[0])
 
 
+# Statuses that OpenRouter does not document of an operation ("": of any), and what is told in their place.
+_TOLD_AS = {
+    ("", 415): 400,
+    ("", 431): 400,
+    ("embeddings", 422): 400,
+    ("messages", 413): 400,
+    ("messages", 422): 400,
+}
+
+
+def status_told(surface: Surface, operation: Operation | None, status: int) -> int:
+    """The status under which an error is told: under OpenRouter's surface one that OpenRouter documents."""
+    if not surface.is_openrouter:
+        return status
+    name = operation.name if operation else ""
+    return _TOLD_AS.get((name, status)) or _TOLD_AS.get(("", status), status)
+
+
 def error_shape_of(surface: Surface, operation: Operation | None) -> str:
     """The shape in which errors of an operation are told: its dialect's own, else the surface's."""
     return (operation.dialect.error_shape if operation else None) or surface.error_shape

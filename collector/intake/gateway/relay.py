@@ -20,7 +20,7 @@ from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, End
 from collector.intake.gateway.failures import error_type_of, problem_of, unterminated
 from collector.intake.gateway.flow import Flow
 from collector.intake.gateway.headers import to_client
-from collector.intake.gateway.operations import Operation, Surface, error_shape_of
+from collector.intake.gateway.operations import Operation, Surface, error_shape_of, status_told
 from collector.intake.gateway.record import closed
 from collector.intake.gateway.router import Planned, Router
 from collector.intake.gateway.routing import Route
@@ -304,7 +304,8 @@ class Relay:
             return unterminated(trial.route)
         hidden = tuple(secret for secret in (self._key, self._services.own_keys.get(trial.route.provider)) if secret)
         problem = problem_of(trial.route, trial.facts, trial.outcome, trial.fault, self._operation.name, hidden)
-        return msgspec.structs.replace(problem, retry_after=trial.retry_after, previous=self._previous())
+        status = status_told(self._surface, self._operation, problem.status)
+        return msgspec.structs.replace(problem, status=status, retry_after=trial.retry_after, previous=self._previous())
 
     def _previous(self) -> tuple[dict[str, Any], ...]:
         """The attempts before the last one, as OpenRouter lists them."""

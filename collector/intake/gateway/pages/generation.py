@@ -13,7 +13,6 @@ from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TO
 from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
 from collector.core.prices.book import charge
-from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.pages.query import Param, read_query
 from collector.intake.gateway.pages.served import Asked, Reply, Sources, json_reply, not_found
 from collector.intake.gateway.pages.shapes import known_provider, provider_name
@@ -44,7 +43,7 @@ def one(sources: Sources, asked: Asked) -> Reply:
     """The call of an id: the provider's, as answers carry it, or the one in X-Callmeter-Call-Id. Raises Refusal."""
     name = read_query(asked.query, QUERY["one"]).get("id", "").strip()
     if not name:
-        raise Refusal(400, "invalid_request", "`id` is missing: ask for ?id= with the id of an answer", "id")
+        raise not_found("`id` is missing: ask for ?id= with the id of an answer")
     found = _in_ledger(sources, name) or _in_journal(sources, name)
     if found is None:
         raise not_found(f"no generation with the id {name[:80]!r} is known: use the id of an answer")
