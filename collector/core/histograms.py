@@ -35,6 +35,12 @@ def bucket(number: int) -> int:
     return bisect_right(BOUNDS, min(number, _LARGEST)) - 1
 
 
+def count_one(histogram: Histogram, number: int, times: int = 1) -> None:
+    """Counts a whole number >= 0 into a histogram; below 0 `times` take it out, and a bucket may come to 0."""
+    at = bisect_right(BOUNDS, number if number < _LARGEST else _LARGEST) - 1
+    histogram[at] = histogram.get(at, 0) + times
+
+
 def throughput(tokens: int, latency_ms: int) -> int | None:
     """Thousandths of a token per second; None for a generation that took no time or made nothing."""
     return tokens * 1000 * THROUGHPUT_SCALE // latency_ms if tokens > 0 and latency_ms > 0 else None
@@ -44,8 +50,7 @@ def of(numbers: Iterable[int]) -> Histogram:
     """The histogram of whole numbers >= 0."""
     histogram: Histogram = {}
     for number in numbers:
-        at = bucket(number)
-        histogram[at] = histogram.get(at, 0) + 1
+        count_one(histogram, number)
     return histogram
 
 
@@ -63,8 +68,9 @@ def subtracted(one: Mapping[int, int], other: Mapping[int, int]) -> Histogram:
 
 
 def to_bytes(histogram: Mapping[int, int]) -> bytes | None:
-    """The compact form; None when nothing was counted."""
-    return _encode(dict(sorted(histogram.items()))) if histogram else None
+    """The compact form, without buckets that came to 0; None when nothing was counted."""
+    counted = {at: count for at, count in sorted(histogram.items()) if count}
+    return _encode(counted) if counted else None
 
 
 def from_bytes(data: bytes | None) -> Histogram:

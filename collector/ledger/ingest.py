@@ -18,7 +18,7 @@ from collector.core.errors import InputError
 from collector.core.outcomes import Outcome
 from collector.core.prices import PriceBook
 from collector.ledger import engines, journal, schema
-from collector.ledger.journal import Beside, Close, Open, Record, Reject, Uncounted, Unreadable
+from collector.ledger.journal import Beside, Close, Open, Record, Reject, Uncounted, Unreadable, Whole
 from collector.ledger.names import Names
 from collector.ledger.priced import PriceSets
 from collector.ledger.rollups import Cells, declare, raise_floor
@@ -204,10 +204,7 @@ class _Drain:
             setattr(account, name, getattr(after, name))
 
     def _take(self, connection: Connection, account: _Account, records: Records, refusal: str | None) -> None:
-        found = _Sorted()
-        were_open = self._open_ids(connection, account, records)
-        for at, record in records:
-            _sort(account, found, were_open, at, record)
+        found = _sorted(account, self._open_ids(connection, account, records), records)
         if refusal is not None:
             _refuse(account, found, refusal)
         self._settle(connection, account, found)
@@ -287,37 +284,48 @@ def _batches(chunk: journal.Chunk, size: int) -> Iterator[tuple[Records, int]]:
     yield records[start:], chunk.end
 
 
-def _sort(account: _Account, found: _Sorted, were_open: set[str], at: int, record: Record | Unreadable) -> None:
-    """Puts a record where it belongs and counts it: `n` is what the writer accepted, gaps in it are missing."""
-    if isinstance(record, Unreadable):
-        found.rejects.append((at, None, record.reason, record.raw[:_MAX_REJECT_BYTES]))
-        return
-    if isinstance(record, Uncounted):
-        found.uncounted.append((at, record))
-        return
-    if isinstance(record, Beside):
-        found.beside.append((at, record))
-        return
-    if isinstance(record, Close):
-        _sort_close(account, found, were_open, record.call.id)
-    else:
-        account.missing += max(0, record.n - account.accepted - 1)
-        account.accepted = max(account.accepted, record.n)
-    if isinstance(record, Reject):
-        account.rejected += 1
-        found.rejects.append((at, record.line, record.reason, record.text.encode()))
-    elif isinstance(record, Open):
-        found.opened[record.call.id] = (at, record.call)
-    else:
+def _sorted(account: _Account, were_open: set[str], records: Records) -> _Sorted:
+    """The records where they belong, and counted: `n` is what the writer accepted, gaps in it are missing."""
+    found = _Sorted()
+    for at, record in records:
+        if isinstance(record, Close):
+            if found.opened.pop(record.call.id, None) is None:
+                _close_earlier(account, found, were_open, record.call.id)
+        elif isinstance(record, Open):
+            _accept(account, record.n)
+            found.opened[record.call.id] = (at, record.call)
+            continue
+        elif isinstance(record, Whole):
+            _accept(account, record.n)
+        else:
+            _sort_other(account, found, at, record)
+            continue
         found.arrivals.append(record.call)
         found.places.append(at)
+    return found
 
 
-def _sort_close(account: _Account, found: _Sorted, were_open: set[str], call_id: str) -> None:
+def _sort_other(account: _Account, found: _Sorted, at: int, record: Record | Unreadable) -> None:
+    if isinstance(record, Unreadable):
+        found.rejects.append((at, None, record.reason, record.raw[:_MAX_REJECT_BYTES]))
+    elif isinstance(record, Uncounted):
+        found.uncounted.append((at, record))
+    elif isinstance(record, Beside):
+        found.beside.append((at, record))
+    elif isinstance(record, Reject):
+        _accept(account, record.n)
+        account.rejected += 1
+        found.rejects.append((at, record.line, record.reason, record.text.encode()))
+
+
+def _accept(account: _Account, n: int) -> None:
+    account.missing += max(0, n - account.accepted - 1)
+    account.accepted = max(account.accepted, n)
+
+
+def _close_earlier(account: _Account, found: _Sorted, were_open: set[str], call_id: str) -> None:
     """A close whose opening could not be read is a call that was counted as missing, or not counted yet."""
-    if call_id in found.opened:
-        del found.opened[call_id]
-    elif call_id in were_open:
+    if call_id in were_open:
         were_open.discard(call_id)
         found.closed.append(call_id)
     elif account.missing:

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,7 +57,13 @@ def origin(call: Call) -> Origin | None:
     """The identity that a provider gave a call; None when it is not stated."""
     if call.origin_id is None or call.provider is None:
         return None
-    return Origin(call.provider.strip().casefold(), call.origin_id)
+    return Origin(normal_provider(call.provider), call.origin_id)
+
+
+@lru_cache(maxsize=1024)
+def normal_provider(name: str) -> str:
+    """The name of a provider as different sources agree on it."""
+    return name.strip().casefold()
 
 
 def states_cost(call: Call) -> bool:

@@ -5,8 +5,10 @@
 3. `rebuild` does the same from all rows, `declare` for a zone that is new.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from operator import add
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -90,7 +92,7 @@ class Health:
         self.throughput: Histogram = {}
 
     def add(self, other: "Health") -> None:
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.counts = list(map(add, self.counts, other.counts))
         _count_into(self.latency, other.latency)
         _count_into(self.first_token, other.first_token)
         _count_into(self.throughput, other.throughput)
@@ -116,19 +118,16 @@ class Cells:
         self._only_days = only_days
         self._first_days = first_days or {}
         self._days: dict[int, tuple[int, ...]] = {}
-        self._usage: dict[Key, Sums] = {}
-        self._users: dict[Key, Sums] = {}
-        self._health: dict[Key, Health] = {}
+        self._forget()
 
     def add(self, row: Row, attempts: Iterable[Row] = (), sign: int = 1) -> None:
         """Counts one row, with its rows of the attempts table."""
         quarter = row[1] // _QUARTER_US
+        days = self._days.get(quarter) or self._days_of(quarter)
         model, provider = row[_MODEL] or 0, row[_PROVIDER] or 0
         price, reason, outcome = row[_PRICE] or 0, row[_REASON] or 0, row[_OUTCOME]
-        amounts = _amounts(row, sign)
-        _add(self._usage, (quarter, model, provider, row[_APP] or 0, row[_KEY] or 0, price, reason, outcome), amounts)
-        days = self._days_of(quarter)
-        _add(self._users, (days, row[_USER] or 0, model, provider, price, reason, outcome), amounts)
+        usage = self._usage[quarter, model, provider, row[_APP] or 0, row[_KEY] or 0, price, reason, outcome]
+        _add(row, sign, usage, self._users[days, row[_USER] or 0, model, provider, price, reason, outcome])
         self._add_health(row, tuple(attempts), days, sign)
 
     def add_probe(self, row: Row, sign: int = 1) -> None:
@@ -147,8 +146,13 @@ class Cells:
             if rollup.is_health:
                 _write_health(connection, name, self._health_cells())
             else:
-                _write_usage(connection, rollup.table, name, self._usage_cells(rollup.table))
-        self._usage, self._users, self._health = {}, {}, {}
+                _write_usage(connection, rollup.table, name, self._usage_rows(rollup.table))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._usage: dict[Key, Sums] = defaultdict(_no_sums)
+        self._users: dict[Key, Sums] = defaultdict(_no_sums)
+        self._health: dict[Key, Health] = defaultdict(Health)
 
     def _days_of(self, quarter: int) -> tuple[int, ...]:
         days = self._days.get(quarter)
@@ -187,34 +191,31 @@ class Cells:
         key = (FIVE_MINUTES, five, days, model, provider)
         if five < self._floor:
             key = (HOURS, five // 12, days, model, provider)
-        cell = self._health.get(key)
-        if cell is None:
-            cell = self._health[key] = Health()
-        return cell
+        return self._health[key]
 
-    def _usage_cells(self, table: Table) -> dict[Key, Sums]:
+    def _usage_rows(self, table: Table) -> list[Row]:
+        """What is to be added to a table; a key may be there more than once."""
         if table is schema.usage_quarters:
-            return {} if self._only_days else self._usage
+            return [] if self._only_days else [key + tuple(sums) for key, sums in self._usage.items()]
+        cells = self._usage_by_days() if table is schema.usage_days else self._users
+        return [
+            (zone, days[n], *rest, *sums)
+            for n, zone in enumerate(self._zones.values())
+            for (days, *rest), sums in cells.items()
+            if days[n] >= self._first_days.get(zone, days[n])
+        ]
+
+    def _usage_by_days(self) -> dict[Key, Sums]:
         cells: dict[Key, Sums] = {}
-        zone_ids = tuple(self._zones.values())
-        if table is schema.usage_days:
-            base = ((self._days_of(key[0]), key[1:], sums) for key, sums in self._usage.items())
-        else:
-            base = ((key[0], key[1:], sums) for key, sums in self._users.items())
-        for days, rest, sums in base:
-            for zone, day in zip(zone_ids, days, strict=True):
-                if day >= self._first_days.get(zone, day):
-                    _fold(cells, (zone, day, *rest), sums)
+        for (quarter, *rest), sums in self._usage.items():
+            _fold(cells, (self._days_of(quarter), *rest), sums)
         return cells
 
     def _health_cells(self) -> dict[Key, Health]:
-        cells: dict[Key, Health] = {}
+        cells: dict[Key, Health] = defaultdict(Health)
         for (grain, bucket, days, model, provider), health in self._health.items():
             for at in self._health_buckets(grain, bucket, days):
-                key = (*at, model, provider)
-                if key not in cells:
-                    cells[key] = Health()
-                cells[key].add(health)
+                cells[(*at, model, provider)].add(health)
         return cells
 
     def _health_buckets(self, grain: int, bucket: int, days: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -301,7 +302,8 @@ def _days_from_cells(connection: Connection, zones: Mapping[str, int], first_day
             day = day_number(row.bucket * 12 * _FIVE_US, zone)
             if day < first_days[at]:
                 health.setdefault((at, day, row.model, row.provider), Health()).add(health_of(row))
-    _write_usage(connection, schema.usage_days, schema.usage_days.name, usage)
+    rows = [key + tuple(sums) for key, sums in usage.items()]
+    _write_usage(connection, schema.usage_days, schema.usage_days.name, rows)
     _write_health(connection, schema.health.name, health)
 
 
@@ -352,48 +354,48 @@ def _count_all(connection: Connection, cells: Cells, progress: Progress | None) 
         cells.write(connection)
 
 
-def _amounts(row: Row, sign: int) -> list[tuple[int, int]]:
-    """What a row adds to the slots of a usage cell."""
-    found = [(0, sign)]
+def _no_sums() -> Sums:
+    return [0] * _WIDTH
+
+
+def _add(row: Row, sign: int, one: Sums, other: Sums) -> None:
+    """Adds what a row says to two cells."""
+    one[0] += sign
+    other[0] += sign
     for slot, count in zip(_COMMON_SLOTS, row[METERS_AT:METERS_END], strict=True):
         if count:
-            found.append((slot, sign * count))
-    if row[METERS_END]:
-        found += [(_SLOTS[name], sign * count) for name, count in sparse_of(row).items()]
+            one[slot] += sign * count
+            other[slot] += sign * count
     if row[_COST]:
-        found.append((_COST_SLOT, sign * row[_COST]))
-    if row[_REPORTED] is not None:
-        found += [(_COST_SLOT + 1, sign), (_COST_SLOT + 2, sign * row[_REPORTED])]
-    return found
-
-
-def _add(cells: dict[Key, Sums], key: Key, amounts: list[tuple[int, int]]) -> None:
-    sums = cells.get(key)
-    if sums is None:
-        sums = cells[key] = [0] * _WIDTH
-    for slot, amount in amounts:
-        sums[slot] += amount
+        one[_COST_SLOT] += sign * row[_COST]
+        other[_COST_SLOT] += sign * row[_COST]
+    if row[METERS_END] or row[_REPORTED] is not None:
+        for slot, count in _rare_amounts(row):
+            one[slot] += sign * count
+            other[slot] += sign * count
 
 
 def _fold(cells: dict[Key, Sums], key: Key, sums: Sums) -> None:
     known = cells.get(key)
-    cells[key] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+    cells[key] = sums if known is None else list(map(add, known, sums))
+
+
+def _rare_amounts(row: Row) -> list[tuple[int, int]]:
+    found = [(_SLOTS[name], count) for name, count in sparse_of(row).items()]
+    if row[_REPORTED] is not None:
+        found += [(_COST_SLOT + 1, 1), (_COST_SLOT + 2, row[_REPORTED])]
+    return found
 
 
 def _time(cell: Health, row: Row, sign: int) -> None:
     latency, first = row[_LATENCY], row[_FIRST_TOKEN]
     if latency is not None:
-        _count(cell.latency, latency, sign)
+        histograms.count_one(cell.latency, latency, sign)
         speed = histograms.throughput((row[_OUTPUT] or 0) + (row[_REASONING] or 0), latency)
         if speed is not None:
-            _count(cell.throughput, speed, sign)
+            histograms.count_one(cell.throughput, speed, sign)
     if first is not None:
-        _count(cell.first_token, first, sign)
-
-
-def _count(histogram: Histogram, number: int, sign: int) -> None:
-    at = histograms.bucket(number)
-    histogram[at] = histogram.get(at, 0) + sign
+        histograms.count_one(cell.first_token, first, sign)
 
 
 def _count_into(histogram: Histogram, other: Histogram) -> None:
@@ -401,12 +403,13 @@ def _count_into(histogram: Histogram, other: Histogram) -> None:
         histogram[at] = histogram.get(at, 0) + count
 
 
-def _write_usage(connection: Connection, table: Table, name: str, cells: dict[Key, Sums]) -> None:
-    if not cells:
+def _write_usage(connection: Connection, table: Table, name: str, rows: list[Row]) -> None:
+    if not rows:
         return
     sql = _usage_sql(table, name)
-    connection.exec_driver_sql(sql.upsert, [(*key, *sums) for key, sums in cells.items()])
-    lessened = [key for key, sums in cells.items() if sums[0] <= 0]
+    connection.exec_driver_sql(sql.upsert, rows)
+    at = len(table.primary_key.columns)
+    lessened = [row[:at] for row in rows if row[at] <= 0]
     if lessened:
         connection.exec_driver_sql(sql.drop_empty, lessened)
 
@@ -431,10 +434,7 @@ def _write_health(connection: Connection, name: str, cells: dict[Key, Health]) -
         cells[key].add(known)
     kept, gone = [], []
     for key, cell in cells.items():
-        hists = [
-            histograms.to_bytes(histograms.merged(each, {}))
-            for each in (cell.latency, cell.first_token, cell.throughput)
-        ]
+        hists = [histograms.to_bytes(each) for each in (cell.latency, cell.first_token, cell.throughput)]
         if any(cell.counts) or any(hists):
             kept.append((*key, *cell.counts, *hists))
         else:
@@ -445,10 +445,6 @@ def _write_health(connection: Connection, name: str, cells: dict[Key, Health]) -
     if gone:
         where = "grain = ? AND bucket = ? AND model = ? AND provider = ?"
         connection.exec_driver_sql(f"DELETE FROM {name} WHERE {where}", gone)
-
-
-def _bytes(histogram: Histogram) -> bytes | None:
-    return histograms.to_bytes({at: count for at, count in histogram.items() if count})
 
 
 def _health_known(connection: Connection, name: str, keys: list[Key]) -> Iterator[tuple[Key, Health]]:

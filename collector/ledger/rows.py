@@ -1,8 +1,7 @@
 """A call as a row and a row as a call, without loss; and what a call must be like to be stored."""
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from collector.core.errors import InputError
 from collector.core.meters import COMMON_METERS, MAX_COUNT, METERS
 from collector.core.money import MAX_COST
 from collector.core.outcomes import OUTCOME_CODES, OUTCOMES_BY_CODE, Outcome
-from collector.ledger.merge import origin
+from collector.ledger.merge import normal_provider
 from collector.ledger.schema import calls
 
 Row = tuple[Any, ...]
@@ -42,19 +41,25 @@ NAMED = {
     "plan": "plan",
 }
 KINDS = tuple(dict.fromkeys([*NAMED.values(), "tags", "reason"]))
+# the fields of NAMED that few calls have to themselves
+SHARED = tuple(name for name in NAMED if name not in ("user", "session"))
 
 MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
 MAX_DURATION_MS = 10**12
 NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
-_ID = re.compile("[0-9a-f]{32}")
+_HEX_DIGITS = "0123456789abcdef"
 _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
 _COMMON = frozenset(COMMON_METERS)
 _ATTEMPT_TEXTS = ("provider", "model", "error_type")
 _TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation", "plan")))
+_OWN_TEXTS = ("origin_id", "usage_problem", "user", "session")
 
-_texts_of = attrgetter(*_TEXTS)
+Shared = tuple[str | None, ...]
+SharedIds = tuple[int | None, ...]
+shared_names: Callable[[Call], Shared] = attrgetter(*SHARED)
+_own_texts_of = attrgetter(*_OWN_TEXTS)
 _attempt_texts_of = attrgetter(*_ATTEMPT_TEXTS)
 
 
@@ -88,10 +93,14 @@ class Ids(NamedTuple):
     tags: Mapping[Any, int]
     reason: Mapping[Any, int]
 
+    def of_shared(self, names: Shared) -> SharedIds:
+        """The ids of what `shared_names` tells of a call."""
+        return tuple(getattr(self, NAMED[field]).get(name) for field, name in zip(SHARED, names, strict=True))
+
 
 def check(call: Call) -> None:
     """Raises InputError, naming the value, for a call that cannot be stored."""
-    if not _ID.fullmatch(call.id):
+    if len(call.id) != 32 or call.id.strip(_HEX_DIGITS):
         raise InputError(f"id {call.id[:60]!r} is not 32 hex digits in lower case")
     if not call.source or not call.operation:
         raise InputError(f"source {call.source!r} or operation {call.operation!r} is empty")
@@ -102,20 +111,35 @@ def check(call: Call) -> None:
             raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
     if call.quality not in _QUALITY_CODES:
         raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
-    for amount in (call.cost, call.original_cost, call.reported_cost):
-        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
-            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
+    if call.cost is not None or call.original_cost is not None or call.reported_cost is not None:
+        _check_amounts(call)
     check_numbers(call)
     for attempt in call.attempts:
         check_numbers(attempt)
 
 
-def tidy(call: Call) -> Call:
-    """The call with its texts in the form that is kept: none empty, too long, or with control characters."""
-    texts: tuple[str | None, ...] = _texts_of(call)
-    for attempt in call.attempts:
+def are_tidy(shared: Shared) -> bool:
+    """Whether shared names are in the form that is kept; a plan is our own text and always is."""
+    return is_tidy(shared[: SHARED.index("plan")])
+
+
+def is_tidy(texts: Iterable[str | None]) -> bool:
+    """Whether texts are in the form that is kept; together they are looked at, so that many long ones are not."""
+    if "" in texts:
+        return False
+    joined = "".join(filter(None, texts))
+    return len(joined) <= MAX_NAME_CHARS and joined.isprintable()
+
+
+def tidy(call: Call, are_shared_tidy: bool, own: Iterable[Attempt]) -> Call:
+    """The call with its texts in the form that is kept: none empty, too long, or with control characters.
+
+    `are_shared_tidy` says it of its `shared_names`, and `own` are the attempts with texts that are not the call's.
+    """
+    texts: tuple[str | None, ...] = _own_texts_of(call)
+    for attempt in own:
         texts += _attempt_texts_of(attempt)
-    if _is_tidy(texts):
+    if are_shared_tidy and is_tidy(texts):
         return call
     changes: dict[str, Any] = _tidied(call, _TEXTS)
     return msgspec.structs.replace(call, attempts=tuple(map(tidy_attempt, call.attempts)), **changes)
@@ -132,52 +156,54 @@ def own_attempts(call: Call) -> tuple[Attempt, ...]:
     return () if len(attempts) == 1 and _says_what_the_call_says(attempts[0], call) else attempts
 
 
-def names_in(calls: Sequence[Call]) -> dict[str, set[str]]:
-    """The names that rows of these calls need, by kind."""
+def names_in(calls: Sequence[Call], shared: Iterable[Shared]) -> dict[str, set[str]]:
+    """The names that rows of these calls and of their own attempts need, by kind; `shared` are their shared names."""
     wanted: dict[str, set[Any]] = {kind: set() for kind in KINDS}
-    for field, kind in NAMED.items():
-        wanted[kind].update(map(attrgetter(field), calls))
+    for field, names in zip(SHARED, zip(*shared, strict=True), strict=False):
+        wanted[NAMED[field]].update(names)
+    wanted["user"].update(map(attrgetter("user"), calls))
+    wanted["session"].update(map(attrgetter("session"), calls))
     wanted["tags"] = {tags_text(call.tags) for call in calls if call.tags}
     for call in calls:
-        for attempt in call.attempts:
+        for attempt in own_attempts(call):
             wanted["provider"].add(attempt.provider)
             wanted["model"].add(attempt.model)
             wanted["error_type"].add(attempt.error_type)
     return {kind: found - {None, ""} for kind, found in wanted.items()}
 
 
-def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) -> Row:
-    """The row of a call in the order of COLUMNS; `key` is its origin_key."""
+def row_of(call: Call, batch: int, ids: Ids, shared: SharedIds, charged: Charged, key: int | None) -> Row:
+    """The row of a call in the order of COLUMNS; `shared` are the ids of its shared names, `key` its origin_key."""
+    source, operation, model, served, provider, app, own_key, error, finish, native_finish, tier, plan = shared
     meters = charged.meters
-    get = meters.get
     return (
         bytes.fromhex(call.id),
         call.started_at,
         batch,
-        ids.source[call.source],
+        source,
         call.origin_id,
         key,
-        ids.operation[call.operation],
-        ids.model.get(call.model),
-        ids.served_model.get(call.served_model),
-        ids.provider.get(call.provider),
-        ids.app.get(call.app),
-        ids.key.get(call.key),
+        operation,
+        model,
+        served,
+        provider,
+        app,
+        own_key,
         ids.user.get(call.user),
         ids.session.get(call.session),
         ids.tags[tags_text(call.tags)] if call.tags else None,
         1 if call.streamed else 0,
         OUTCOME_CODES[call.outcome],
         call.http_status,
-        ids.error_type.get(call.error_type),
-        ids.finish_reason.get(call.finish_reason),
-        ids.finish_reason.get(call.native_finish_reason),
+        error,
+        finish,
+        native_finish,
         call.latency_ms,
         call.first_token_ms,
         _QUALITY_CODES[call.quality],
         call.usage_problem,
-        ids.service_tier.get(call.service_tier),
-        *map(get, COMMON_METERS),
+        tier,
+        *map(meters.get, COMMON_METERS),
         sparse_text(meters),
         charged.price,
         charged.reason,
@@ -186,14 +212,13 @@ def row_of(call: Call, batch: int, ids: Ids, charged: Charged, key: int | None) 
         charged.stated,
         call.reported_cost,
         len(call.attempts) or (0 if call.provider is None or call.outcome is Outcome.REFUSED else 1),
-        ids.plan.get(call.plan),
+        plan,
     )
 
 
-def attempt_rows(call: Call, ids: Ids) -> list[Row]:
+def attempt_rows(call: Call, own: Iterable[Attempt], ids: Ids) -> list[Row]:
     """Rows of `own_attempts`, counted from 1."""
-    own = own_attempts(call)
-    call_id = bytes.fromhex(call.id) if own else b""
+    call_id = bytes.fromhex(call.id)
     return [
         (
             call_id,
@@ -257,10 +282,9 @@ def meters_of(row: Row) -> dict[str, int]:
 
 def origin_key(call: Call) -> int | None:
     """63 bits of the digest of provider and origin id; None where they are not stated."""
-    known_by = origin(call)
-    if known_by is None:
+    if call.origin_id is None or call.provider is None:
         return None
-    text = f"{known_by.provider}\0{known_by.origin_id}".encode()
+    text = f"{normal_provider(call.provider)}\0{call.origin_id}".encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
@@ -279,6 +303,12 @@ def sparse_text(meters: Mapping[str, int]) -> str | None:
     return json.dumps(rare, sort_keys=True, separators=(",", ":"))
 
 
+def _check_amounts(call: Call) -> None:
+    for amount in (call.cost, call.original_cost, call.reported_cost):
+        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
+            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
+
+
 def check_numbers(told: Call | Attempt) -> None:
     """Raises InputError, naming the value, for numbers that cannot be stored."""
     if not 0 <= told.started_at < MAX_INSTANT_US:
@@ -290,14 +320,6 @@ def check_numbers(told: Call | Attempt) -> None:
         raise InputError(f"latency_ms {latency} is not between 0 and {MAX_DURATION_MS}")
     if first is not None and not 0 <= first <= MAX_DURATION_MS:
         raise InputError(f"first_token_ms {first} is not between 0 and {MAX_DURATION_MS}")
-
-
-def _is_tidy(texts: tuple[str | None, ...]) -> bool:
-    """Looks at all texts at once: together they are short and printable."""
-    if "" in texts:
-        return False
-    joined = "".join(filter(None, texts))
-    return len(joined) <= MAX_NAME_CHARS and joined.isprintable()
 
 
 def _tidied(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-from collector.core.calls import Call
+from collector.core.calls import Attempt, Call
 from collector.core.errors import InputError
 from collector.core.prices import PriceBook
 from collector.ledger import adjusted, merge, names, schema
@@ -27,6 +27,9 @@ from collector.ledger.rows import (
     Charged,
     Ids,
     Row,
+    Shared,
+    SharedIds,
+    are_tidy,
     attempt_rows,
     call_of,
     canonical,
@@ -35,7 +38,9 @@ from collector.ledger.rows import (
     meters_of,
     names_in,
     origin_key,
+    own_attempts,
     row_of,
+    shared_names,
     tidy,
 )
 
@@ -70,10 +75,20 @@ class Settled(NamedTuple):
     rejected: dict[int, str]
 
 
+class _Kin(msgspec.Struct, gc=False):
+    """What is worked out once for all arrivals with the same shared names; `ids` when they are to be rows."""
+
+    names: Shared
+    is_tidy: bool
+    ids: SharedIds = ()
+
+
 class _Fit(NamedTuple):
-    """An arrival that can be stored, what it costs, and its origin_key."""
+    """An arrival that can be stored, its own attempts, what it costs, and its origin_key."""
 
     call: Call
+    kin: _Kin
+    own: tuple[Attempt, ...]
     billed: Billed
     key: int | None
 
@@ -92,19 +107,19 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     fit: list[_Fit] = []
     titles: dict[str, str] = {}
     pruned, gone = Pruned(desk.connection, arrivals), 0
+    kins: dict[Shared, _Kin] = {}
     for place, arrival in enumerate(arrivals):
         try:
-            check(arrival)
-            call = tidy(arrival)
-            if pruned.has(call):
+            each = _fit(arrival, kins, desk.book)
+            if pruned.has(each.call):
                 gone += 1
                 continue
-            fit.append(_Fit(call, bill(call, desk.book), origin_key(call)))
         except InputError as error:
             rejected[place] = str(error)
             continue
-        if call.app_title and call.app:
-            titles[call.app] = call.app_title
+        fit.append(each)
+        if each.call.app_title and each.call.app:
+            titles[each.call.app] = each.call.app_title
     known = _perhaps_known(desk, fit)
     fresh = [each for each in fit if each.call.id not in known]
     others = [canonical(each.call) for each in fit if each.call.id in known]
@@ -114,26 +129,47 @@ def settle(desk: Desk, arrivals: Sequence[Call]) -> Settled:
     return Settled(len(fresh) + joined, len(others) - joined + gone, rejected)
 
 
+def _fit(arrival: Call, kins: dict[Shared, _Kin], book: PriceBook) -> _Fit:
+    check(arrival)
+    kin, own = _kin_of(arrival, kins), own_attempts(arrival)
+    call = tidy(arrival, kin.is_tidy, own)
+    if call is not arrival:
+        kin, own = _kin_of(call, kins), own_attempts(call)
+    return _Fit(call, kin, own, bill(call, book), origin_key(call))
+
+
+def _kin_of(call: Call, kins: dict[Shared, _Kin]) -> _Kin:
+    names = shared_names(call)
+    kin = kins.get(names)
+    if kin is None:
+        kin = kins[names] = _Kin(names, are_tidy(names))
+    return kin
+
+
 def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:
     if not fresh:
         return
-    ids = _interned(desk, [each.call for each in fresh], [each.billed.reason for each in fresh])
+    kins = {id(each.kin): each.kin for each in fresh}.values()
+    calls = [each.call for each in fresh]
+    ids = _interned(desk, calls, [kin.names for kin in kins], {each.billed.reason for each in fresh})
     sets = desk.price_sets.store(desk.connection, [each.billed.price_set for each in fresh])
+    for kin in kins:
+        kin.ids = ids.of_shared(kin.names)
     rows: list[Row] = []
     tries: list[Row] = []
-    for call, billed, key in fresh:
-        row = row_of(call, desk.batch, ids, _charged(billed, ids, sets, call), key)
+    for call, kin, own, billed, key in fresh:
+        row = row_of(call, desk.batch, ids, kin.ids, _charged(billed, ids, sets, call), key)
         rows.append(row)
-        own = attempt_rows(call, ids)
-        tries += own
-        desk.cells.add(row, own)
+        own_rows = attempt_rows(call, own, ids) if own else []
+        tries += own_rows
+        desk.cells.add(row, own_rows)
     desk.connection.exec_driver_sql(_INSERT_CALL, rows)
     if tries:
         desk.connection.exec_driver_sql(_INSERT_ATTEMPT, tries)
 
 
-def _interned(desk: Desk, calls: Sequence[Call], reasons: Iterable[str | None]) -> Ids:
-    wanted = names_in(calls)
+def _interned(desk: Desk, calls: Sequence[Call], shared: Iterable[Shared], reasons: Iterable[str | None]) -> Ids:
+    wanted = names_in(calls, shared)
     wanted["reason"] = {reason for reason in reasons if reason}
     return Ids(**{kind: desk.names.intern(desk.connection, kind, wanted[kind]) for kind in KINDS})
 
@@ -149,14 +185,30 @@ def _charged(billed: Billed, ids: Ids, sets: Mapping[str, int], call: Call) -> C
 
 def _perhaps_known(desk: Desk, fit: Sequence[_Fit]) -> set[str]:
     """Ids of the calls that the ledger, or another record of the batch, may tell of already."""
-    found = set(_repeated([each.call.id for each in fit]))
-    ids = [bytes.fromhex(each.call.id) for each in fit]
+    ids = [each.call.id for each in fit]
+    found = set(_repeated(ids))
     for table in ("calls", "witnesses"):
-        found.update(row[0].hex() for row in _where_in(desk, f"SELECT id FROM {table} WHERE id IN", ids))
+        newest = desk.connection.exec_driver_sql(f"SELECT max(id) FROM {table}").scalar()
+        old = [bytes.fromhex(each) for each in ids if each <= newest.hex()] if newest else []
+        found.update(row[0].hex() for row in _where_in(desk, f"SELECT id FROM {table} WHERE id IN", old))
+    if _has_several_sources(desk, fit):
+        found |= _perhaps_known_by_origin(desk, fit)
+    return found
+
+
+def _has_several_sources(desk: Desk, fit: Sequence[_Fit]) -> bool:
+    """Whether the ledger and these arrivals together know more than one: records of one are never put together."""
+    sources = {each.call.source for each in fit}
+    query = sa.select(schema.names.c.id).where(schema.names.c.kind == "source", schema.names.c.name.not_in(sources))
+    return len(sources) > 1 or desk.connection.execute(query.limit(1)).first() is not None
+
+
+def _perhaps_known_by_origin(desk: Desk, fit: Sequence[_Fit]) -> set[str]:
+    found: set[str] = set()
     by_key: dict[int, list[Call]] = {}
-    for call, _, key in fit:
-        if key is not None:
-            by_key.setdefault(key, []).append(call)
+    for each in fit:
+        if each.key is not None:
+            by_key.setdefault(each.key, []).append(each.call)
     if len(by_key) < len(fit):
         for same in by_key.values():
             if len(same) > 1 and len({call.source for call in same}) > 1:
@@ -178,13 +230,15 @@ def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
     records = [record for each in known.values() for record in each.records]
     groups = merge.group([*records, *arrivals])
     bills = [_bill_of(desk, group, known) for group in groups]
-    ids = _interned(desk, [call for call, _ in bills], [b.reason for _, b in bills if isinstance(b, Billed)])
+    calls = [call for call, _ in bills]
+    reasons = [b.reason for _, b in bills if isinstance(b, Billed)]
+    ids = _interned(desk, calls, map(shared_names, calls), reasons)
     sets = desk.price_sets.store(desk.connection, [b.price_set for _, b in bills if isinstance(b, Billed)])
     new: dict[bytes, tuple[Row, list[Row]]] = {}
     for call, billed in bills:
         charged = _charged(billed, ids, sets, call) if isinstance(billed, Billed) else billed
-        row = row_of(call, desk.batch, ids, charged, origin_key(call))
-        new[row[0]] = row, attempt_rows(call, ids)
+        row = row_of(call, desk.batch, ids, ids.of_shared(shared_names(call)), charged, origin_key(call))
+        new[row[0]] = row, attempt_rows(call, own_attempts(call), ids)
     _replace(desk, known, new)
     _keep_witnesses(desk, known, groups, ids)
     adjusted.follow(desk.connection, _homes(known, groups, new), desk.batch)

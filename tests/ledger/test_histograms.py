@@ -60,3 +60,10 @@ def test_a_second_of_hundred_different_latencies_takes_few_bytes() -> None:
     data = histograms.to_bytes(histograms.of(range(200, 2000, 18)))
     assert data is not None
     assert len(data) < 200
+
+
+def test_a_number_that_was_taken_out_again_leaves_no_trace() -> None:
+    histogram = histograms.of([7])
+    histograms.count_one(histogram, 9)
+    histograms.count_one(histogram, 9, -1)
+    assert histograms.to_bytes(histogram) == histograms.to_bytes({histograms.bucket(7): 1})
