@@ -15,7 +15,7 @@ from dashboard.figures import bars
 from dashboard.frames import axis as axes
 from dashboard.frames import forecast, models, outages, outcomes, spend, uptime, usage
 from dashboard.frames.forecast import Forecast
-from dashboard.views import cards, parts, scope
+from dashboard.views import address, cards, parts, scope
 
 SUMS = ("tokens", "spend", "unpriced")
 QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
@@ -133,10 +133,8 @@ def _toolbar(selection: Selection) -> None:
 
 def _split() -> None:
     chosen = st.session_state[SPLIT_KEY]
-    if chosen:
-        st.query_params["group"] = chosen
-    else:
-        st.query_params.pop("group", None)
+    address.write({"group": [chosen] if chosen else []})
+    address.keep(["group"])
 
 
 def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:

@@ -14,11 +14,12 @@ from dashboard import cached, texts
 from dashboard.access import ROLE_HEADER, USER_HEADER
 from dashboard.sessions import Role, Who
 from dashboard.signin import OUT
+from dashboard.views import address
 
 PERIODS = ("24h", "7d", "30d", "90d", "month")
-PREVIOUS, YEAR, NOTHING = "previous period", "52 weeks earlier", "nothing"
+COMPARISONS = PREVIOUS, YEAR, NOTHING = ("previous period", "52 weeks earlier", "nothing")
 YEAR_DAYS = 52 * 7  # weekday against weekday
-KEY = "scope"
+KEY, ONE_MODEL = "scope", "one_model"
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -53,10 +54,14 @@ class Kind(StrEnum):
     NONE = "none"  # nothing: it is about one thing
 
 
+ABOUT = {Kind.ALL: address.SHARED, Kind.MODEL: ("period", "zone", "model"), Kind.NONE: ("zone",)}
+
+
 def controls(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
     """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
+    is_new = address.settle(title, ABOUT[kind])
     try:
-        stated = from_query(query(), settings.zone)
+        stated = from_query(address.pairs(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
     except UsageError as error:
         st.title(title, anchor=False)
@@ -64,13 +69,34 @@ def controls(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | No
         st.text(str(error))
         st.page_link("views/overview.py", label="Start over")
         return None
+    if is_new:
+        _set_controls(stated)
     scope = _row(stated, settings, title, kind, who)
+    _tell_address(scope, kind)
     st.session_state[KEY] = scope
     return scope
 
 
-def query() -> list[tuple[str, str]]:
-    return [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+def _set_controls(stated: Selection) -> None:
+    compare = st.query_params.get(address.COMPARE, PREVIOUS)
+    st.session_state["period"], st.session_state["zone"] = stated.period, stated.zone
+    st.session_state[address.COMPARE] = compare if compare in COMPARISONS else PREVIOUS
+    st.session_state[ONE_MODEL] = stated.models[0] if stated.models else None
+    for name in DIMENSIONS:
+        st.session_state[name] = list(stated.names(name))
+
+
+def _tell_address(its: Scope, kind: Kind) -> None:
+    """What is as it would be unasked is left out of the address; a model's page does not choose for the others."""
+    chosen = its.selection
+    values = {
+        "zone": [chosen.zone] if chosen.zone != its.settings.zone else [],
+        "period": [chosen.period] if chosen.period != Selection().period else [],
+        address.COMPARE: [its.compare] if its.compare != PREVIOUS else [],
+        **{name: list(chosen.names(name)) for name in DIMENSIONS},
+    }
+    address.write({name: values[name] for name in ABOUT[kind] if name in values})
+    address.keep([name for name in ABOUT[kind] if (name, kind) != ("model", Kind.MODEL)])
 
 
 def _row(stated: Selection, settings: Settings, title: str, kind: Kind, who: Who) -> Scope:
@@ -87,9 +113,9 @@ def _row(stated: Selection, settings: Settings, title: str, kind: Kind, who: Who
             model = _model(stated.models, settings)
             account(who)
             return Scope(settings, Selection(period, zone, models=(model,) if model else ()), who=who)
-        with st.popover(_filters_label(stated), key="filters"):
+        with st.popover(_filters_label(), key="filters"):
             chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
-            compare = _compare()
+            compare: str = st.selectbox("Compare with", COMPARISONS, key=address.COMPARE)
         account(who)
     return Scope(settings, msgspec.structs.replace(stated, period=period, zone=zone, **chosen), compare, who)
 
@@ -97,17 +123,15 @@ def _row(stated: Selection, settings: Settings, title: str, kind: Kind, who: Who
 def _period(stated: str) -> str:
     options = PERIODS if stated in PERIODS else (*PERIODS, stated)
     chosen: str | None = st.segmented_control(
-        "Period", options, default="30d", required=True, key="period", bind="query-params", label_visibility="collapsed"
+        "Period", options, required=True, key="period", label_visibility="collapsed"
     )
-    return chosen or "30d"
+    return chosen or stated
 
 
 def _zone(stated: str, default: str) -> str:
     first = list(dict.fromkeys((default, "UTC", stated)))
     options = first + sorted(available_timezones() - set(first))
-    chosen: str = st.selectbox(
-        "Time zone", options, key="zone", bind="query-params", label_visibility="collapsed", width=190
-    )
+    chosen: str = st.selectbox("Time zone", options, key="zone", label_visibility="collapsed", width=190)
     return chosen
 
 
@@ -133,35 +157,23 @@ def _model(stated: tuple[str, ...], settings: Settings) -> str | None:
     chosen: str | None = st.selectbox(
         "Model",
         options,
-        index=0 if stated else None,
+        index=None,
         placeholder="Choose a model",
-        key="one_model",
-        on_change=_to_model,
+        key=ONE_MODEL,
         label_visibility="collapsed",
         width=290,
     )
     return chosen
 
 
-def _to_model() -> None:
-    st.query_params["model"] = st.session_state["one_model"]
-
-
-def _compare() -> str:
-    chosen: str = st.selectbox("Compare with", [PREVIOUS, YEAR, NOTHING], key="compare", bind="query-params")
-    return chosen
-
-
 def _filter(dimension: str, stated: tuple[str, ...], url: str) -> tuple[str, ...]:
     options = list(dict.fromkeys([*stated, *cached.names(dimension, url)]))
-    chosen: list[str] = st.multiselect(
-        f"{dimension.title()}s", options, key=dimension, bind="query-params", placeholder=f"All {dimension}s"
-    )
+    chosen: list[str] = st.multiselect(f"{dimension.title()}s", options, key=dimension, placeholder=f"All {dimension}s")
     return tuple(chosen)
 
 
-def _filters_label(stated: Selection) -> str:
-    active = sum(bool(stated.names(name)) for name in DIMENSIONS)
+def _filters_label() -> str:
+    active = sum(bool(st.session_state.get(name)) for name in DIMENSIONS)
     return f"Filters ({active})" if active else "Filters"
 
 

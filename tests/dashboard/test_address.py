@@ -1,0 +1,62 @@
+"""The address and the controls say the same, on every page."""
+
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from dashboard.views import address
+
+Tab = Callable[..., AppTest]
+
+
+def test_a_page_takes_over_what_its_own_link_says_nothing_of() -> None:
+    asked = {"period": ["7d"], "zone": [], "provider": []}
+    kept = {"period": ["90d"], "zone": ["Asia/Kathmandu"], "provider": ["a", "b"]}
+    names = ("period", "zone")
+    assert address.carried(asked, kept, names) == {"period": ["7d"], "zone": ["Asia/Kathmandu"], "provider": []}
+
+
+def test_what_was_chosen_goes_along_to_every_page_and_comes_back(tab: Tab) -> None:
+    chosen = {"period": "7d", "zone": "Asia/Kathmandu", "provider": ["flaky"], "compare": "nothing", "group": "app"}
+    app = tab("demo", **chosen)
+    for page in ("providers", "model", "calls", "collector", "overview"):
+        app.query_params.clear()
+        app.switch_page(f"views/{page}.py").run()
+        assert not app.exception
+        assert app.query_params["period"] == "7d"
+        assert app.query_params["zone"] == "Asia/Kathmandu"
+        if page != "model":
+            assert app.query_params["provider"] == "flaky"
+            assert app.multiselect(key="provider").value == ["flaky"]
+            assert app.selectbox(key="compare").value == "nothing"
+            assert app.query_params["group"] == "app"
+
+
+def test_a_control_changes_the_address_and_what_goes_without_saying_is_left_out(tab: Tab) -> None:
+    app = tab("demo", period="7d")
+    app.multiselect(key="app").set_value(["https://chat.example.com"]).run()
+    assert app.query_params["app"] == "https://chat.example.com"
+    app.button_group(key="period").set_value("30d").run()
+    assert "period" not in app.query_params
+    app.multiselect(key="app").set_value([]).run()
+    assert app.query_params == {}
+
+
+def test_a_changed_address_changes_the_controls(tab: Tab) -> None:
+    app = tab("demo", period="7d", provider=["flaky"])
+    app.query_params["period"] = "90d"
+    del app.query_params["provider"]
+    app.run()
+    assert app.button_group(key="period").value == "90d"
+    assert app.multiselect(key="provider").value == []
+
+
+def test_the_model_of_its_page_is_no_filter_elsewhere(tab: Tab) -> None:
+    app = tab("demo", "model", model="openai/gpt-4o")
+    app.query_params.clear()
+    app.switch_page("views/overview.py").run()
+    assert app.multiselect(key="model").value == []
+    app.multiselect(key="model").set_value(["openai/gpt-4o-mini"]).run()
+    app.query_params.clear()
+    app.switch_page("views/model.py").run()
+    assert app.selectbox(key="one_model").value == "openai/gpt-4o-mini"
