@@ -46,7 +46,7 @@ _LIGHT = {
     "primaryColor": "#2f5fd0",
     "backgroundColor": "#ffffff",
     "secondaryBackgroundColor": "#f5f7fa",
-    "textColor": "#1c2430",
+    "textColor": "#0f1620",  # captions take 60% of it, and have to be read too
     "borderColor": "#e1e6ed",
     "linkColor": "#2f5fd0",
     "greenColor": "#149077",

@@ -71,7 +71,7 @@ def _providers_of(name: str, zone: str, its: scope.Scope, now_us: int) -> list[s
 def _head(name: str, card: Any, offers: list[Offer]) -> None:
     with st.container(border=True, key="model_head"):
         st.subheader(parts.words(card.name) if card and card.name else "A model without a card", anchor=False)
-        st.code(name, language=None)
+        st.code(name, language=None, wrap_lines=True)
         st.text(f"Description: {(card and card.description) or model.NOT_KNOWN}")
         facts = model.facts(card, [offer.price for offer in offers if offer.price])
         with st.grid(len(facts), min_column_width=140, key="facts"):
@@ -158,7 +158,7 @@ def how_to_ask(its: scope.Scope, name: str) -> None:
             "curl, image": (samples.curl_image, "bash"),
         }
         for tab, (write, language) in zip(st.tabs(list(made)), made.values(), strict=True):
-            tab.code(write(name, base_url), language=language)
+            tab.code(write(name, base_url), language=language, wrap_lines=True)
     with st.container(border=True):
         table = samples.field_table(cached.catalog(its.settings).offers(name, (), cached.now_us()))
         parts.heading("What a request may hold", samples.fields_say(table))

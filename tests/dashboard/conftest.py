@@ -1,17 +1,22 @@
 """Ledgers and the app as a browser tab would run it, without a browser."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from playwright.sync_api import Browser
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
 from dashboard.serve import SCRIPT
 from dashboard.sessions import Who
 from dashboard.views import scope
-from tests.dashboard.ledgers import NOW, make_ledger
+from tests.dashboard.browser import chromium
+from tests.dashboard.ledgers import NOW, hourly, make_ledger
+from tests.processes import running
+from tests.stored import store
 
 ADMIN = Who()
 
@@ -53,3 +58,29 @@ def tab(ledger: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Calla
         return app.switch_page(f"views/{page}.py").run() if page else app.run()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory whose ledger holds the calls of `hourly`, up to now."""
+    made = tmp_path_factory.mktemp("served")
+    now_us = time.time_ns() // 1_000
+    store(made, hourly(now_us), now_us=now_us).dispose()
+    return made
+
+
+@pytest.fixture(scope="session")
+def address(served: Path) -> Iterator[str]:
+    """Where `callmeter dashboard`, started in another directory, shows that ledger."""
+    elsewhere = served / "elsewhere"
+    elsewhere.mkdir()
+    with running(elsewhere, "--data-dir", str(served), "dashboard", "--port", "0") as dashboard:
+        yield dashboard.addresses("dashboard")["dashboard"]
+        assert dashboard.end() == 0
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["stderr.txt", "stdout.txt"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started

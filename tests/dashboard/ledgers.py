@@ -88,6 +88,19 @@ def hostile() -> Iterable[Call]:
         yield call(n, at_us, name, name, outcome, attempts=tried, **stated)
 
 
+def hourly(now_us: int) -> Iterable[Call]:
+    """One call an hour for twenty days: mostly ok, each seventh rescued, each eleventh of a model without a price."""
+    return [_hourly(now_us - n * HOUR_US, n) for n in range(1, 20 * 24)]
+
+
+def _hourly(at: int, n: int) -> Call:
+    failed = [Attempt("dear", "m", at, Outcome.PROVIDER_FAULT, 503)] if n % 7 == 0 else []
+    meters = {"input": 100 + n, "output": 7 * n, "images_in": n % 3}
+    tried = (*failed, Attempt("cheap", "m", at, Outcome.OK, latency_ms=100 + n))
+    model = "m" if n % 11 else "nobody-knows"
+    return call(n, at, model, "cheap", app=HOSTILE[n % len(HOSTILE)], meters=meters, latency_ms=100 + n, attempts=tried)
+
+
 LEDGERS: dict[str, Callable[[], Iterable[Call]]] = {
     "demo": demo,
     "empty": tuple,

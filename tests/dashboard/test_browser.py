@@ -3,7 +3,6 @@
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,81 +12,26 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
-from collector.core.calls import Attempt, Call, new_call_id
 from collector.core.money import format_usd
-from collector.core.outcomes import Outcome
-from collector.core.periods import SECOND_US, Period, day_number, days_period, format_day
+from collector.core.periods import Period, day_number, days_period, format_day
 from collector.finance.export import Request, export
 from collector.ledger.engines import open_ledger
 from dashboard import texts
-from tests.dashboard.browser import Tab, chromium
-from tests.dashboard.ledgers import HOSTILE
-from tests.processes import running
-from tests.stored import ZONES, store
-
-HOUR_US = 3_600 * SECOND_US
+from tests.dashboard.browser import Tab
+from tests.stored import ZONES
 
 
-def past_calls(now_us: int) -> list[Call]:
-    """One call an hour for twenty days: mostly ok, each seventh rescued, each eleventh of a model without a price."""
-    return [past_call(now_us - n * HOUR_US, n) for n in range(1, 20 * 24)]
-
-
-def past_call(at: int, n: int) -> Call:
-    """The n-th of them."""
-    attempts = [Attempt("dear", "m", at, Outcome.PROVIDER_FAULT)] if n % 7 == 0 else []
-    attempts.append(Attempt("cheap", "m", at, Outcome.OK))
-    return Call(
-        id=new_call_id(at),
-        source="gateway",
-        started_at=at,
-        outcome=Outcome.OK,
-        model="m" if n % 11 else "nobody-knows",
-        provider="cheap",
-        app=HOSTILE[n % len(HOSTILE)],
-        meters={"input": 100 + n, "output": 7 * n, "images_in": n % 3},
-        quality="exact",
-        attempts=tuple(attempts),
-    )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory whose ledger holds past_calls."""
-    made = tmp_path_factory.mktemp("browser")
-    now_us = time.time_ns() // 1_000
-    store(made, past_calls(now_us), now_us=now_us).dispose()
-    return made
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """Where `callmeter dashboard`, started in another directory, shows that ledger."""
-    elsewhere = folder / "elsewhere"
-    elsewhere.mkdir()
-    with running(elsewhere, "--data-dir", str(folder), "dashboard", "--port", "0") as dashboard:
-        yield dashboard.addresses("dashboard")["dashboard"]
-        assert dashboard.end() == 0
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["stderr.txt", "stdout.txt"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-def as_exported(folder: Path, period: Period, out: Path) -> bytes:
+def as_exported(served: Path, period: Period, out: Path) -> bytes:
     """What `callmeter export` writes for a period."""
-    engine = open_ledger(f"sqlite:///{folder / 'callmeter.db'}", read_only=True)
+    engine = open_ledger(f"sqlite:///{served / 'callmeter.db'}", read_only=True)
     export(engine, ZONES, Request(period), out)
     engine.dispose()
     return out.read_bytes()
 
 
-def spent(folder: Path, period: Period) -> int:
+def spent(served: Path, period: Period) -> int:
     """The sum over the ledger's rows, in picodollars."""
-    with closing(sqlite3.connect(f"file:{folder / 'callmeter.db'}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{served / 'callmeter.db'}?mode=ro", uri=True)) as connection:
         range_of_period = (period.start_us, period.end_us)
         query = "SELECT sum(cost) FROM calls WHERE started_at >= ? AND started_at < ?"
         return int(connection.execute(query, range_of_period).fetchone()[0])
@@ -116,7 +60,7 @@ LABELS = "() => document.querySelector('.js-plotly-plot').layout.xaxis.categorya
 
 
 def test_the_csv_is_what_finance_gets_and_its_total_what_the_page_shows(
-    browser: Browser, address: str, folder: Path, tmp_path: Path
+    browser: Browser, address: str, served: Path, tmp_path: Path
 ) -> None:
     today = day_number(time.time_ns() // 1_000, "Europe/Berlin")
     period = days_period(today - 15, today - 1, "Europe/Berlin")
@@ -124,8 +68,8 @@ def test_the_csv_is_what_finance_gets_and_its_total_what_the_page_shows(
     page = tab.open(f"{address}/?period={format_day(today - 15)}..{format_day(today - 1)}&zone=Europe/Berlin", charts=3)
     page.get_by_role("link", name="Download CSV").click()
     file = tab.downloaded()
-    assert file == as_exported(folder, period, tmp_path / "out.csv")
-    total = spent(folder, period)
+    assert file == as_exported(served, period, tmp_path / "out.csv")
+    total = spent(served, period)
     assert total > 0
     assert f",{format_usd(total)},USD," in file.decode().splitlines()[-1]
     expect(page.get_by_text(f"Exactly {texts.usd(total)}, plus")).to_be_visible()
@@ -145,8 +89,8 @@ def test_hostile_names_are_text_in_both_themes_and_on_a_phone(
     assert tab.wrong == []
 
 
-def test_every_page_has_an_address_of_its_own(browser: Browser, address: str, folder: Path) -> None:
-    with closing(sqlite3.connect(f"file:{folder / 'callmeter.db'}?mode=ro", uri=True)) as connection:
+def test_every_page_has_an_address_of_its_own(browser: Browser, address: str, served: Path) -> None:
+    with closing(sqlite3.connect(f"file:{served / 'callmeter.db'}?mode=ro", uri=True)) as connection:
         ((call_id,),) = connection.execute("SELECT id FROM v_calls WHERE attempts = 2 LIMIT 1").fetchall()
     for path, tables in (("calls", 1), (f"call?id={call_id}", 3)):
         tab = Tab(browser)

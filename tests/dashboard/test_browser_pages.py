@@ -1,0 +1,115 @@
+"""Every page in a real browser: in both themes, on a desk and a phone, by keyboard, its totals the ledger's."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from collector.core.passwords import hash_password
+from collector.core.periods import day_number, days_period, format_day
+from dashboard import texts
+from tests.dashboard import axe
+from tests.dashboard.browser import Tab
+from tests.processes import running
+
+PAGES = {"": 5, "model?model=m": 2, "providers": 2, "calls": 0, "collector": 0}  # with so many charts at least
+LOOKS = (("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_it_fits_a_desk_and_a_phone_in_both_themes_and_breaks_no_rule_of_accessibility(
+    browser: Browser, address: str, path: str
+) -> None:
+    tab = Tab(browser)
+    page = tab.open(f"{address}/{path}", PAGES[path])
+    for theme, width in LOOKS:
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if (theme, width) in (LOOKS[0], LOOKS[2]):
+            assert axe.violations(page) == []
+    assert tab.wrong == []
+
+
+def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, served: Path) -> None:
+    today = day_number(time.time_ns() // 1_000, "UTC")
+    period = days_period(today - 9, today - 2, "UTC")
+    named = f"period={format_day(today - 9)}..{format_day(today - 2)}"
+    within = f"started_at >= {period.start_us} AND started_at < {period.end_us}"
+    tokens = "input_tokens + output_tokens"
+    with closing(sqlite3.connect(f"file:{served / 'callmeter.db'}?mode=ro", uri=True)) as db:
+        ((calls, cost, used),) = db.execute(f"SELECT count(*), sum(cost), sum({tokens}) FROM calls WHERE {within}")
+        ((stored,),) = db.execute("SELECT count(*) FROM calls")
+        ((mine, given, made),) = db.execute(
+            "SELECT count(*), sum(input_tokens), sum(output_tokens) FROM v_calls WHERE model = 'm'"
+        )
+        ((attempts,),) = db.execute(f"SELECT sum(attempts) FROM calls WHERE {within}")
+    tab = Tab(browser)
+    page = tab.open(f"{address}/?{named}", 5)
+    assert (card(page, "Calls"), card(page, "Tokens")) == (texts.short_count(calls), texts.short_count(used))
+    expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
+    page = tab.open(f"{address}/model?model=m&{named}", 2)
+    sides = f"{texts.short_count(given)} prompt tokens, 0 of them cached; {texts.short_count(made)} completion tokens"
+    expect(page.get_by_text(sides)).to_be_visible()
+    page = tab.open(f"{address}/providers?{named}", 2)
+    expect(page.get_by_text(f"0 of {attempts:,} attempts were answered with 429")).to_be_visible()
+    page = tab.open(f"{address}/collector?{named}", 0)
+    expect(page.get_by_text(f"{stored:,} accepted = {stored:,} stored + 0 merged")).to_be_visible()
+    assert mine < stored
+    assert tab.wrong == []
+
+
+def card(page: Page, label: str) -> str:
+    """The number of a card."""
+    its = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
+    return its.get_by_test_id("stMetricValue").inner_text()
+
+
+def test_a_page_can_be_used_by_keyboard_and_links_lead_on_with_what_was_chosen(browser: Browser, address: str) -> None:
+    tab = Tab(browser)
+    page = tab.open(address, 5)
+    page.get_by_role("radio", name="7d").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**period=7d**")
+    page.get_by_role("link", name="Providers", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/providers.*period=7d"))
+    tab.drawn(2)
+    assert tab.wrong == []
+
+
+@pytest.fixture(scope="module")
+def closed(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a dashboard shows the same ledger to people who sign in."""
+    elsewhere = tmp_path_factory.mktemp("closed")
+    config = elsewhere / "callmeter.toml"
+    kept = hash_password("correct horse", bytes(16))
+    config.write_text(f'[dashboard]\n[dashboard.users.ann]\npassword_hash = "{kept}"\n')
+    where = ("--data-dir", str(served), "--config", str(config))
+    with running(elsewhere, *where, "dashboard", "--port", "0") as dashboard:
+        yield dashboard.addresses("dashboard")["dashboard"]
+
+
+def test_somebody_signs_in_as_a_viewer_and_out_again(browser: Browser, closed: str) -> None:
+    tab = Tab(browser, 390, "dark")
+    page = tab.page
+    page.goto(f"{closed}/model?model=m")
+    expect(page).to_have_title("Sign in to callmeter")
+    assert axe.violations(page) == []
+    page.get_by_label("Name").fill("ann")
+    page.get_by_label("Password").fill("correct horse")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/model?model=m")
+    tab.drawn(2)
+    page.get_by_role("button", name="Account").click()
+    expect(page.get_by_text("ann, viewer")).to_be_visible()
+    page.get_by_role("link", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    assert page.request.get(f"{closed}/export.csv").status == 401
+    assert tab.wrong == []
