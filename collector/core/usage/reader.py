@@ -15,6 +15,7 @@ from collector.core.usage.paths import Count, Problems, compile_count, value_at
 from collector.core.usage.shapes import USAGE_PATHS, Shape
 
 MAX_PROBLEM_CHARS = 400
+_ANYWHERE = frozenset({"global", "not_available"})  # regions at the standard price
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -85,13 +86,23 @@ def find_usage(shape: str, body: object) -> dict[str, Any] | None:
 def find_service_tier(shape: str, body: object) -> str | None:
     """The tier that was served, in lower case, as a usage object or the answer around it states it.
 
-    Of several statements (Anthropic's speed and service tier) the first that is not the standard one.
+    Of several statements (Anthropic's speed and service tier) the first that is not the standard one. A region with
+    prices of its own stands in front: `us`, `us batch`.
     """
     if not isinstance(body, Mapping):
         return None
-    found = [value_at(body, path) for path in _compiled(shape).shape.tier]
-    tiers = [tier for text in found if isinstance(text, str) and (tier := clip(text.lower()))]
-    return next((tier for tier in tiers if tier != "standard"), tiers[0] if tiers else None)
+    rows = _compiled(shape).shape
+    tiers = [tier for path in rows.tier if (tier := _word(body, path))]
+    tier = next((tier for tier in tiers if tier != "standard"), tiers[0] if tiers else None)
+    region = _word(body, rows.region) if rows.region else None
+    if region is None or region in _ANYWHERE:
+        return tier
+    return f"{region} {tier}" if tier not in (None, "standard") else region
+
+
+def _word(body: Mapping[str, Any], path: str) -> str | None:
+    text = value_at(body, path)
+    return clip(text.lower()) if isinstance(text, str) else None
 
 
 def merge_stream_usage(shape: str, earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> Mapping[str, Any]:

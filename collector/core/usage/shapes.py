@@ -18,6 +18,7 @@ class Shape(NamedTuple):
     checks: tuple[tuple[str, str], ...] = ()  # paths that must state the same number where both do
     apart: tuple[str, ...] = ()  # paths of tokens of another model, which no meter of this call holds
     tier: tuple[str, ...] = ("service_tier",)  # in the usage object or in the answer around it
+    region: str | None = None  # path of where it was inferred, where that has prices of its own
     places: tuple[str, ...] = ("usage", "response.usage")  # of the usage object in an answer or a stream's event
     otherwise: str | None = None  # the shape to read by where this one leaves a problem and that one leaves none
     in_pieces: bool = False  # a stream states usage in cumulative pieces, to be laid over each other
@@ -216,6 +217,7 @@ USAGE_PATHS: dict[str, Shape] = {
         _ANTHROPIC,
         checks=_CACHE_SPLIT,
         tier=("speed", "service_tier"),  # fast mode has prices of its own
+        region="inference_geo",  # and so has a region (platform.claude.com, data residency)
         apart=("iterations[type=advisor_message].input_tokens + iterations[type=advisor_message].output_tokens",),
         places=("usage", "message.usage"),
         in_pieces=True,

@@ -162,7 +162,7 @@ def _price_sets(at: ListedProvider, model: ListedModel) -> list[PriceSet]:
             provider=at.id,
             prices={meter: parse_unit_price(usd, per) for meter, (usd, per) in listed.prices.items()},
             listed={meter: listed_text(usd, per) for meter, (usd, per) in listed.prices.items()},
-            source=f"{PACKAGE}, from {at.url}" if at.url else PACKAGE,
+            source=", ".join(filter(None, (PACKAGE, at.url and f"from {at.url}", listed.note))),
             checked=f"{PACKAGE} {package_version()}",
             tier=listed.tier,
             above_tokens=listed.above_tokens,

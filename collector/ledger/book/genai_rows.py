@@ -18,6 +18,14 @@ from collector.core.prices.names import normal_tier
 PACKAGE = "genai-prices"
 
 
+class _Region(NamedTuple):
+    """Where inference has another price: its name in tiers, how many times the price of a token, and whose word."""
+
+    name: str
+    times: Decimal
+    note: str
+
+
 class ListedSet(msgspec.Struct, frozen=True, array_like=True):
     """Unit prices under stated conditions: meter -> (USD as text, for how many units)."""
 
@@ -27,6 +35,7 @@ class ListedSet(msgspec.Struct, frozen=True, array_like=True):
     starts: str | None  # a date
     until: str | None
     prices: dict[str, tuple[str, int]]
+    note: str  # what was made of the list's own prices, and by whose word; "" where nothing was
 
 
 class ListedModel(msgspec.Struct, frozen=True, array_like=True):
@@ -81,8 +90,21 @@ _NOT_NEEDED = frozenset(
 )
 # "Pricing matches the on-demand tier": https://console.groq.com/docs/flex-processing, read on 2026-11-23.
 _SAME_PRICE = {"groq": ("flex",)}
+# Inference in the US alone costs 1.1 times as much a token; models that cannot be asked for it never report it.
+# https://platform.claude.com/docs/en/manage-claude/data-residency, read on 2026-11-28.
+_US = _Region("us", Decimal("1.1"), "1.1 times for inference in the US (platform.claude.com, data residency)")
+_REGIONS = {"anthropic": (_US,)}
 _TIERS = {"processing", "service_tier", "speed"}
 _DAY_MINUTES = 24 * 60
+
+
+class _Context(NamedTuple):
+    """A tier that a model is sold in: what the package wants to be told for it, and what is made of its prices."""
+
+    tier: str | None
+    told: dict[str, str]
+    times: Decimal = Decimal(1)
+    note: str = ""
 
 
 class _Span(NamedTuple):
@@ -99,11 +121,7 @@ def rows(providers: Iterable[Any]) -> Iterator[ListedProvider]:
 
 def _model(provider_id: str, model: Any) -> ListedModel:
     unmeasured: set[str] = set()
-    sets = [
-        s
-        for tier, context in _contexts(provider_id, model)
-        for s in _sets(provider_id, model, tier, context, unmeasured)
-    ]
+    sets = [s for context in _contexts(provider_id, model) for s in _sets(provider_id, model, context, unmeasured)]
     return ListedModel(model.id, _match(model.match), sets, min(unmeasured, default=None))
 
 
@@ -114,26 +132,37 @@ def _match(clause: Any) -> list[Any]:
     return [kind, content if kind == "regex" else content.lower()]
 
 
-def _contexts(provider_id: str, model: Any) -> list[tuple[str | None, dict[str, str]]]:
-    """The service tiers that a model is sold in, each with what the package wants to be told for it."""
+def _contexts(provider_id: str, model: Any) -> list[_Context]:
+    """The service tiers that a model is sold in, in every region with prices of its own."""
     tiers: dict[str | None, dict[str, str]] = {None: {}}
     for variant in model.price_variants or ():
         if variant.when.keys() <= _TIERS and len(variant.when) == 1:
             tiers.setdefault(normal_tier(next(iter(variant.when.values()))), variant.when)
     for tier in _SAME_PRICE.get(provider_id, ()):
         tiers.setdefault(tier, {})
-    return list(tiers.items())
+    anywhere = [_Context(tier, told) for tier, told in tiers.items()]
+    return anywhere + [_in_region(context, region) for region in _REGIONS.get(provider_id, ()) for context in anywhere]
 
 
-def _sets(
-    provider_id: str, model: Any, tier: str | None, context: dict[str, str], unmeasured: set[str]
-) -> Iterator[ListedSet]:
-    for span in _spans(model, context):
-        for hours, price in _by_hours(model, span, context):
+def _in_region(context: _Context, region: _Region) -> _Context:
+    return _Context(f"{region.name} {context.tier or ''}".strip(), context.told, region.times, region.note)
+
+
+def _sets(provider_id: str, model: Any, context: _Context, unmeasured: set[str]) -> Iterator[ListedSet]:
+    for span in _spans(model, context.told):
+        for hours, price in _by_hours(model, span, context.told):
             for above, unit_prices in _by_size(price):
-                wanted = _measured(provider_id, model.id, unit_prices, unmeasured)
+                wanted = _measured(provider_id, model.id, _times(unit_prices, context.times), unmeasured)
                 if wanted:
-                    yield ListedSet(tier, above, hours, _text(span.starts), _text(span.until), wanted)
+                    dates = _text(span.starts), _text(span.until)
+                    yield ListedSet(context.tier, above, hours, *dates, wanted, context.note)
+
+
+def _times(unit_prices: dict[str, Decimal], times: Decimal) -> dict[str, Decimal]:
+    """Prices of tokens, multiplied; others as they are."""
+    if times == 1:
+        return unit_prices
+    return {key: price * times if key.endswith("_mtok") else price for key, price in unit_prices.items()}
 
 
 def _spans(model: Any, context: dict[str, str]) -> list[_Span]:
