@@ -16,6 +16,7 @@ COMMANDS = {
     "alerts": Entry("collector.cli.alerts:alerts", "Show what fired, silence it, try the channels."),
     "schedule": Entry("collector.cli.schedule:schedule", "Print, install or remove the crontab line."),
     "settings": Entry("collector.cli.settings:settings", "Print every setting, its limit and where it came from."),
+    "keys": Entry("collector.cli.keys:keys", "Make, list and disable keys of the gateway."),
     "password": Entry("collector.cli.password:password", "Print the hash of a password for the dashboard."),
     "import": Entry("collector.cli.imports:import_command", "Read calls from a file into the ledger."),
     "export": Entry("collector.cli.export:export_command", "Write a CSV for finance, or the calls themselves."),

@@ -9,7 +9,7 @@ import click
 
 from collector.cli.context import read_settings
 from collector.cli.dashboard import dashboard_part
-from collector.cli.gateway import GRACE_S, gateway_part, ingest_part, port_option
+from collector.cli.gateway import GRACE_S, gateway_parts, ingest_part, port_option
 from collector.cli.running import address, announce
 from collector.clock import now_us
 from collector.core.errors import CallmeterError
@@ -52,7 +52,7 @@ def run(folder: Path, port: int, dashboard_port: int) -> int:
             bar.update(written)
     parts = (
         module_part("providers", "collector.demo.providers", str(steady_port), str(flaky_port)),
-        gateway_part(settings, HOST, port, workers=1),
+        *gateway_parts(settings, HOST, port, workers=1),
         ingest_part(settings),
         dashboard_part(settings, HOST, dashboard_port, address(HOST, port, "/v1")),
         Part("jobs", callmeter(settings, "jobs-loop")),

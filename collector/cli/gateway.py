@@ -34,22 +34,29 @@ def gateway(ctx: click.Context, settings: Settings, host: str, port: int, worker
 
     Calls are in the ledger within 2 seconds.
     """
-    port = take_port(host, port)
-    if no_ingest:
+    is_part = flags_of(ctx).part
+    if is_part or (no_ingest and workers == 1):
         from collector.intake.gateway.server import serve
 
-        serve(settings, host, port, workers, announce=silent if flags_of(ctx).part else None)
+        shares_port = workers > 1  # its siblings listen there already
+        if not shares_port:
+            port = take_port(host, port)
+        serve(settings, host, port, shares_port=shares_port, announce=silent if is_part else None)
         return
-    prepare_ledger(settings)
-    parts = (gateway_part(settings, host, port, workers), ingest_part(settings))
+    port = take_port(host, port)
+    parts = gateway_parts(settings, host, port, workers)
+    if not no_ingest:
+        prepare_ledger(settings)
+        parts += (ingest_part(settings),)
     ready = partial(announce, [("gateway", host, port, "/v1")])
     raise SystemExit(supervise(parts, settings.limits.drain_s + GRACE_S, ready))
 
 
-def gateway_part(settings: Settings, host: str, port: int, workers: int) -> Part:
-    """The gateway as a process."""
+def gateway_parts(settings: Settings, host: str, port: int, workers: int) -> tuple[Part, ...]:
+    """The gateway's workers, each a process with a journal segment of its own."""
     arguments = ("gateway", "--no-ingest", "--host", host, "--port", str(port), "--workers", str(workers))
-    return Part("gateway", callmeter(settings, *arguments))
+    command = callmeter(settings, *arguments)
+    return tuple(Part(f"gateway {n}" if workers > 1 else "gateway", command) for n in range(1, workers + 1))
 
 
 def ingest_part(settings: Settings) -> Part:

@@ -6,7 +6,7 @@ import click
 
 from collector.cli.context import pass_settings
 from collector.cli.dashboard import dashboard_part
-from collector.cli.gateway import GRACE_S, gateway_part, host_option, ingest_part, port_option, workers_option
+from collector.cli.gateway import GRACE_S, gateway_parts, host_option, ingest_part, port_option, workers_option
 from collector.cli.running import address, announce, prepare_ledger
 from collector.settings import Settings
 from collector.supervisor import Part, callmeter, supervise, take_port
@@ -33,7 +33,7 @@ def up(settings: Settings, host: str, port: int, workers: int, dashboard_host: s
     port, dashboard_port = take_port(host, port), take_port(dashboard_host, dashboard_port)
     prepare_ledger(settings)
     parts = (
-        gateway_part(settings, host, port, workers),
+        *gateway_parts(settings, host, port, workers),
         ingest_part(settings),
         Part("jobs", callmeter(settings, "jobs-loop")),
         dashboard_part(settings, dashboard_host, dashboard_port, address(host, port, "/v1")),

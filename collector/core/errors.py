@@ -7,6 +7,7 @@
      │   └─ PriceError
      ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
      ├─ SourceError     a provider's API or a status page did not answer as it should: exit code 1
+     ├─ StateError      state.db is damaged, locked or of a newer version: exit code 1
      ├─ JournalFailed   the journal could not be written or synced
  │   └─ JournalFull   the journal has no room for one more call
      └─ LockHeld        another process does this work now: exit code 75
@@ -45,6 +46,10 @@ class SourceError(CallmeterError):
 
 class LedgerError(CallmeterError):
     """The ledger cannot be used as it is."""
+
+
+class StateError(CallmeterError):
+    """state.db cannot be used as it is."""
 
 
 class JournalFailed(CallmeterError):

@@ -2,21 +2,19 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from collector.core.calls import Call
+from collector.core.prices import PriceBook
 from collector.intake.gateway.app import Gateway
-from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames
-from collector.intake.gateway.relay import Services
-from collector.intake.gateway.router import router_of
-from collector.intake.gateway.tariff import Tariff
-from collector.intake.gateway.upstream import Upstream
+from collector.intake.gateway.server import services_of
 from collector.ledger import journal
-from collector.ledger.journal import Close, Open, Whole, Writer
+from collector.ledger.journal import Close, Open, Whole
 from collector.settings import Endpoint, Limits, Provider, Settings
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -140,6 +138,7 @@ async def inside(
     provider: dict[str, Any] | None = None,
     operations: tuple[Any, ...] | None = None,
     endpoints: tuple[Endpoint, ...] = (),
+    book: PriceBook | None = None,
     **choices: Any,
 ) -> AsyncIterator[Inside]:
     """A gateway to provider `one`, and to provider `two` after it where that has scripts (`then`)."""
@@ -148,22 +147,22 @@ async def inside(
     urls = {name: f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1" for name, server in servers.items()}
     settings = Settings(
         data_dir=folder,
-        ledger_url="sqlite://",
+        ledger_url=choices.pop("ledger_url", "sqlite://"),
         config_path=folder / "callmeter.toml",
         providers={name: Provider(base_url=url, **(provider or {})) for name, url in urls.items()},
         endpoints=endpoints or (tuple(Endpoint("m", n, operations=operations) for n in scripted) if then else ()),
         limits=Limits(**{"usage_wait_s": 0.3, **(limits or {})}),
         **choices,
     )
-    writer = Writer(settings.journal_dir, "gateway", settings.limits, settings.fsync)
-    async with Upstream(settings) as upstream:
-        own_keys = {name: "sk-ours-123456" for name in urls if settings.providers[name].api_key_env}
-        books = Books(writer, settings.on_journal_failure)
-        services = Services(settings, books, upstream, own_keys, Tariff(None), router_of(settings, None))
+    own_keys = {name: "sk-ours-123456" for name in urls if settings.providers[name].api_key_env}
+    services = services_of(settings, own_keys, book)
+    services.shared.open(time.time_ns() // 1000)
+    async with services.upstream:
         yield Inside(folder, Gateway(services, KeyNames(b"x" * 32)), scripted)
     for server in servers.values():
         server.close()
-    writer.stop()
+    services.shared.close()
+    services.books.stop()
 
 
 def calls(folder: Path) -> list[Call]:

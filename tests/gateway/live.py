@@ -1,6 +1,7 @@
 """A real gateway on a socket of this process, raw providers behind it, raw clients before it, and its journal."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -10,16 +11,12 @@ import msgspec
 import uvicorn
 
 from collector.core.calls import Call
+from collector.core.prices import PriceBook
 from collector.intake.gateway.app import Gateway
-from collector.intake.gateway.books import Books
 from collector.intake.gateway.identity import KeyNames
 from collector.intake.gateway.protocol import Protocol
-from collector.intake.gateway.relay import Services
-from collector.intake.gateway.router import router_of
-from collector.intake.gateway.server import bind
-from collector.intake.gateway.tariff import Tariff
-from collector.intake.gateway.upstream import Upstream
-from collector.ledger.journal import Close, Open, Record, Unreadable, Whole, Writer, read, segments
+from collector.intake.gateway.server import bind, services_of
+from collector.ledger.journal import Close, Open, Record, Unreadable, Whole, read, segments
 from collector.settings import Endpoint, Limits, Settings
 from collector.settings import Provider as ProviderSettings
 from tests.gateway.test_upstream import Provider, running
@@ -122,12 +119,10 @@ async def gateway(
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Live]:
+async def serving(settings: Settings, book: PriceBook | None = None) -> AsyncIterator[Live]:
     """A gateway with these settings, stopped at the end."""
-    writer = Writer(settings.journal_dir, "gateway", settings.limits, settings.fsync)
-    books = Books(writer, settings.on_journal_failure)
-    keys = dict.fromkeys(settings.providers, KEY)
-    services = Services(settings, books, Upstream(settings), keys, Tariff(None), router_of(settings, None))
+    services = services_of(settings, dict.fromkeys(settings.providers, KEY), book)
+    services.shared.open(time.time_ns() // 1000)
     app = Gateway(services, KeyNames(b"0123456789abcdef"))
     bound = bind("127.0.0.1", 0)
     server = uvicorn.Server(
@@ -141,7 +136,7 @@ async def serving(settings: Settings) -> AsyncIterator[Live]:
         server.should_exit = True
         await asyncio.wait_for(task, WITHIN_S)
         bound.close()
-        writer.stop()
+        services.books.stop()
 
 
 async def until(what: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.health import Health, state_of
 from collector.intake.gateway.need import Need, need_of
 from collector.intake.gateway.operations import OPERATIONS
-from collector.intake.gateway.planning import Plan, Request, plan, text_of
+from collector.intake.gateway.planning import Limited, Plan, Request, plan, text_of
 from collector.intake.gateway.routing import Route
 from collector.intake.gateway.wishes import Wishes, read_wishes
 
@@ -48,7 +48,7 @@ def planned(
     **members: object,
 ) -> Plan:
     asked = read_asked(body(**members), CHAT)
-    request = Request(read_wishes(asked, 64), need_of(asked), is_limited=limited)
+    request = Request(read_wishes(asked, 64), need_of(asked), limited=Limited(all=limited))
     known = {f"{provider} m": each for provider, each in (health or {}).items()}
     return plan(request, routes, known, NOW_US, seed)
 
@@ -297,7 +297,7 @@ def test_every_endpoint_is_in_a_plan_once_and_the_same_arguments_give_the_same_p
     routes: list[Route], wishes: Wishes, health: dict[str, Health], seed: int, limited: bool
 ) -> None:
     request = Request(
-        wishes, Need(least_tokens=10, most_tokens=20, parameters=frozenset({"tools"})), is_limited=limited
+        wishes, Need(least_tokens=10, most_tokens=20, parameters=frozenset({"tools"})), limited=Limited(all=limited)
     )
     made = plan(request, routes, health, NOW_US, seed)
     placed = [id(step.route) for step in (*made.steps, *made.dropped)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.core.outcomes import Outcome
-from collector.intake.gateway.shared.fared import Ended, Fared
+from collector.intake.gateway.shared.fared import Ended, Fared, Slot
 from collector.intake.gateway.trial import wait_of
 from collector.settings import Endpoint
 from tests.gateway.inside import (
@@ -228,16 +228,11 @@ def test_workers_that_share_what_they_saw_know_what_one_would() -> None:
         each = ended(FAULT if n % 7 == 0 else OK, n, latency_ms=n, wait_until_us=0 if n else NOW_US + 90 * S)
         (one if n % 2 else other).add(each)
         alone.add(each)
-    saved: dict[str, Any] = {}
+    saved: dict[tuple[str, int], Slot] = {}
     for fared in (one, other):
-        for (endpoint, number), slot in fared.unsaved.items():
-            slots = saved.setdefault(endpoint, {})
-            if number in slots:
-                slots[number].merge(slot)
-            else:
-                slots[number] = slot
-        fared.unsaved = {}
-    one.replace(saved, {**one.waits(), **other.waits()})
+        for place, slot in fared.take().items():
+            saved.setdefault(place, Slot()).merge(slot)
+    one.learn(saved, other.waits())
     at = NOW_US + 41 * S
     assert one.of(["p m"], at, with_times=True) == alone.of(["p m"], at, with_times=True)
 

@@ -10,13 +10,13 @@ JSON = b"application/json"
 _BLANK = b" \t"
 
 
-def check_source(headers: Mapping[bytes, bytes]) -> None:
+def check_source(headers: Mapping[bytes, bytes], is_public: bool = False) -> None:
     """Refuse what a web page could send to a loopback address: a foreign Host (DNS rebinding) or any Origin.
 
-    Raises Refusal (403).
+    A public address has any Host: there every call needs a key. Raises Refusal (403).
     """
     host = headers.get(b"host", b"")
-    if not is_loopback_host(host):
+    if not is_public and not is_loopback_host(host):
         name = _shown(host)
         raise Refusal(403, "foreign_host", f"the Host {name} is not this machine: call http://127.0.0.1 or localhost")
     if origin := headers.get(b"origin"):

@@ -11,10 +11,12 @@ import msgspec
 from collector.core.calls import Call, new_call_id
 from collector.core.outcomes import Outcome
 from collector.intake.gateway import admission
+from collector.intake.gateway.asked import Asked as Body
 from collector.intake.gateway.asked import read_asked
+from collector.intake.gateway.claims import limited_by
 from collector.intake.gateway.errors import Problem, Refusal, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
-from collector.intake.gateway.identity import KeyNames, app_of, key_of, session_of
+from collector.intake.gateway.identity import App, KeyNames, app_of, key_of, session_of
 from collector.intake.gateway.operations import BY_PATH, Operation, Surface, error_shape_of, status_told, surface_of
 from collector.intake.gateway.pages.reading import Reading
 from collector.intake.gateway.pages.served import Asked, Sources
@@ -23,6 +25,7 @@ from collector.intake.gateway.pages.table import find as find_page
 from collector.intake.gateway.record import SOURCE, Caller, opened, refused
 from collector.intake.gateway.relay import Relay, Services
 from collector.intake.gateway.router import Planned
+from collector.intake.gateway.shared.keys import PREFIX, Key
 from collector.intake.gateway.trial import milliseconds
 
 log = logging.getLogger("callmeter.gateway")
@@ -36,6 +39,7 @@ class Gateway:
     def __init__(self, services: Services, keys: KeyNames) -> None:
         self._services = services
         self._keys = keys
+        self._shared = services.shared
         self._limits = services.settings.limits
         self._running = 0
         self._stopping = False
@@ -52,23 +56,26 @@ class Gateway:
 
     async def _http(self, client: Client, method: str, path: str, query: bytes) -> None:
         place = BY_PATH.get(path)
+        now_us = time.time_ns() // 1000
         try:
             admission.check_head(client.sent_headers, self._limits)
-            admission.check_source(client.headers)
+            admission.check_source(client.headers, self._shared.is_public)
+            gate = None if path in _OPEN else self._shared.admit(key_of(client.headers), now_us)
             if place is not None and method == "POST":
                 admission.check_body_kind(client.headers)
-                await self._call(client, *place)
+                await self._call(client, *place, gate)
             else:
-                await self._page(client, method, path, query)
+                await self._page(client, method, path, query, gate)
         except Refusal as refusal:
             self.refusals[refusal.problem.code] += 1
+            self._shared.turn_away(refusal.problem.code, now_us)
             surface, operation = place or (surface_of(path), None)
             await _tell(client, _under(surface, operation, refusal.problem), error_shape_of(surface, operation))
         except ClientGone:
             pass
 
-    async def _call(self, client: Client, surface: Surface, operation: Operation) -> None:
-        """One call, from its body to its record."""
+    async def _call(self, client: Client, surface: Surface, operation: Operation, gate: Key | None) -> None:
+        """One call, from its body to its record. `gate` is the gateway key that it came with."""
         started_at, began = time.time_ns() // 1000, time.monotonic()
         call = Call(
             id=new_call_id(started_at),
@@ -83,32 +90,41 @@ class Gateway:
                 raise _busy(self._limits.max_concurrent_calls)
             admission.check_length(client.headers, self._limits)
             asked = read_asked(await client.body(self._limits, self._services.settings.total_timeout_s), operation)
-            key = key_of(client.headers)
-            call = opened(call.id, started_at, operation, asked, Caller(app_of(client.headers)))
-            session = session_of(client.headers, asked.session)
-            names = self._limits.max_routing_names
-            planned = self._services.router.plan(asked, surface, operation, session, started_at, names)
-            caller = self._caller(client, session, key, planned)
+            key = None if gate else _callers_own(key_of(client.headers))
+            caller = _caller(client, asked, gate)
             call = opened(call.id, started_at, operation, asked, caller)
+            if gate is not None:
+                self._shared.count(gate, started_at)
+            budgets = self._shared.budgets_of(gate, caller.app.identity, asked.user)
+            planned = self._services.router.plan(
+                asked,
+                surface,
+                operation,
+                caller.session,
+                started_at,
+                self._limits.max_routing_names,
+                limited_by(budgets),
+                gate.models if gate else None,
+            )
+            call = opened(call.id, started_at, operation, asked, self._planned(caller, planned, key))
             if planned.refusal:
                 raise planned.refusal
+            if budgets:
+                planned = self._shared.reserve(call, planned, budgets, started_at)
+                call = opened(call.id, started_at, operation, asked, self._planned(caller, planned, key))
             await Relay(self._services, client, call, asked, operation, surface, key, began, planned).run()
         except Refusal as refusal:
+            self._shared.settle(call)
             problem = _under(surface, operation, refusal.problem)
             shape = error_shape_of(surface, operation)
             await self._refuse(client, shape, call, problem, milliseconds(time.monotonic() - began))
         finally:
             self._running -= 1
 
-    def _caller(self, client: Client, session: str | None, key: str | None, planned: Planned) -> Caller:
-        """A key is recorded, as its digest, where it is passed on; elsewhere it means nothing."""
+    def _planned(self, caller: Caller, planned: Planned, key: str | None) -> Caller:
+        """With the plan; a key of the caller's own is recorded, as its digest, where it is passed on."""
         passed = key if any(route.key_holder == "caller" for route in planned.plan.routes) else None
-        return Caller(
-            app=app_of(client.headers),
-            key=self._keys.name(passed) if passed else None,
-            session=session,
-            plan=planned.text,
-        )
+        return msgspec.structs.replace(caller, key=self._keys.name(passed) if passed else caller.key, plan=planned.text)
 
     async def _refuse(self, client: Client, shape: str, call: Call, problem: Problem, latency_ms: int) -> None:
         """A call that is turned away is a call all the same, unless the journal is what turns it away."""
@@ -117,7 +133,7 @@ class Gateway:
             await self._services.books.settled()
         await _tell(client, problem, shape, call.id)
 
-    async def _page(self, client: Client, method: str, path: str, query: bytes) -> None:
+    async def _page(self, client: Client, method: str, path: str, query: bytes, gate: Key | None) -> None:
         """What is read, not called: health, readiness, and PAGES."""
         state, found = _STATES.get(path), find_page(path)
         is_known = state is not None or found is not None
@@ -156,6 +172,7 @@ class Gateway:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._services.upstream.__aenter__()
+                self._shared.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._stop()
@@ -168,11 +185,26 @@ class Gateway:
         end = time.monotonic() + LAST_RECORDS_S
         while self._running and time.monotonic() < end:
             await asyncio.sleep(0.02)
+        await self._shared.stop()
         self._reading.close()
         await self._services.upstream.__aexit__(None, None, None)
 
 
 _STATES = {"/healthz": Gateway.health, "/readyz": Gateway.readiness}
+
+
+_OPEN = frozenset({*_STATES, "/docs", "/openapi.json"})  # to who has no key, too
+
+
+def _caller(client: Client, asked: Body, gate: Key | None) -> Caller:
+    """A gateway key says whose call it is; without one the headers do."""
+    session = session_of(client.headers, asked.session)
+    return Caller(App(gate.app), gate.id, session) if gate else Caller(app_of(client.headers), None, session)
+
+
+def _callers_own(key: str | None) -> str | None:
+    """The caller's own key at a provider; a gateway key is none, also where this gateway does not know it."""
+    return None if key is not None and key.startswith(PREFIX) else key
 
 
 def _busy(limit: int) -> Refusal:

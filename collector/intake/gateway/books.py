@@ -67,6 +67,10 @@ class Books:
         except JournalFailed as failure:
             self._count(failure)
 
+    def stop(self) -> None:
+        """Let go of the journal; calls that are still open become interrupted."""
+        self._writer.stop()
+
     def _confess(self, now_us: int) -> None:
         self._writer.uncounted(self._uncounted, self._uncounted_since, now_us)
         self._uncounted = self._uncounted_since = 0

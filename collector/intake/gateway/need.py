@@ -28,11 +28,12 @@ _whole_number = msgspec.json.Decoder(int).decode
 
 
 class Need(msgspec.Struct, frozen=True):
-    """`least_tokens` and `most_tokens` bound the prompt, estimated from its bytes; `max_tokens` the answer."""
+    """`least_tokens` and `most_tokens` bound the prompt, estimated from its bytes; `max_tokens` each of the answers."""
 
     least_tokens: int = 0
     most_tokens: int = 0
     max_tokens: int | None = None
+    choices: int = 1
     images: int = 0
     modalities: Set[str] = frozenset()  # beside text
     parameters: Set[str] = frozenset()
@@ -46,6 +47,7 @@ def need_of(asked: Asked) -> Need:
         least_tokens=length // BYTES_PER_TOKEN_MOST,
         most_tokens=-(-length // BYTES_PER_TOKEN_LEAST),
         max_tokens=_max_tokens(asked),
+        choices=_choices(asked),
         images=asked.images,
         modalities=frozenset(found | {"image"} if asked.images else found),
         parameters=frozenset([_SAME.get(name, name) for name in asked.members if name not in _STRUCTURE]),
@@ -60,6 +62,14 @@ def _inline_bytes(body: bytes) -> int:
 
 def _may_hold_files(body: bytes) -> bool:
     return b"input_" in body or b"file" in body or b"video" in body
+
+
+def _choices(asked: Asked) -> int:
+    raw = asked.members.get("n")
+    try:
+        return max(1, _whole_number(raw)) if raw is not None else 1
+    except (msgspec.MsgspecError, ValueError):
+        return 1
 
 
 def _max_tokens(asked: Asked) -> int | None:

@@ -6,7 +6,7 @@
    a draw weighted by 1 / price^2, or the order of the settings file where prices are equal or not all known.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from math import inf, log
 from random import Random
 from typing import NamedTuple
@@ -23,15 +23,39 @@ FIRST, KEPT = "first", "kept"
 _TIERS = {state: n for n, state in enumerate(STATES)}
 
 
+class Limited(msgspec.Struct, frozen=True):
+    """What budgets apply to."""
+
+    all: bool = False
+    models: Container[str] = frozenset()
+    providers: Container[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.all or self.models or self.providers)
+
+
+NOT_LIMITED = Limited()
+
+
 class Request(msgspec.Struct, frozen=True):
-    """What a plan is made for. `is_limited`: a budget or a key's limit applies; `session_route`: who served it last."""
+    """What a plan is made for.
+
+    `session_route`: who served the session before. `models_allowed`: by the key, None: any. `limited`: what budgets
+    apply to: all of the call, or its endpoints of some models and providers.
+    """
 
     wishes: Wishes
     need: Need
     operation: str = "chat"
     kinds: tuple[str, ...] = ("openai", "openrouter")
-    is_limited: bool = False
     session_route: str | None = None
+    models_allowed: Container[str] | None = None  # in lower case
+    limited: Limited = NOT_LIMITED
+
+    def is_limited(self, route: Route) -> bool:
+        """Whether a budget applies to this call at this endpoint."""
+        limited = self.limited
+        return limited.all or route.model in limited.models or route.provider in limited.providers
 
 
 class Step(NamedTuple):
@@ -89,6 +113,13 @@ def plan(request: Request, routes: Sequence[Route], health: Mapping[str, Health]
         dropped += [Step(step.route, "no fallbacks allowed") for step in steps[1:]]
         steps = steps[:1]
     return Plan(by, tuple(steps), tuple(dropped))
+
+
+def without(made: Plan, taken: Container[int], why: str) -> Plan:
+    """The plan without some of its routes, by their `id()`."""
+    kept = tuple([step for step in made.steps if id(step.route) not in taken])
+    gone = tuple([Step(step.route, why) for step in made.steps if id(step.route) in taken])
+    return Plan(made.by, kept, made.dropped + gone)
 
 
 def text_of(made: Plan, routes: Sequence[Route]) -> str:
@@ -156,6 +187,11 @@ def _is_slow(route: Route, request: Request, known: Health) -> bool:
 
 WAITS = "asked to wait"
 DROPPED: Rules = (
+    Rule(
+        "is not allowed by the key",
+        lambda q: q.models_allowed is not None,
+        lambda r, q, h: q.models_allowed is not None and r.model.lower() not in q.models_allowed,
+    ),
     Rule("speaks another dialect", lambda q: True, lambda r, q, h: r.kind not in q.kinds),
     Rule("does not serve this operation", lambda q: True, lambda r, q, h: q.operation not in r.operations),
     Rule("is to be ignored", lambda q: q.wishes.ignore, lambda r, q, h: _is_named(r, q.wishes.ignore)),
@@ -187,8 +223,10 @@ DROPPED: Rules = (
     Rule("is dearer than max_price", lambda q: q.wishes.max_prices, _too_dear),
     Rule(
         "has no known price",
-        lambda q: q.wishes.max_prices or q.is_limited,
-        lambda r, q, h: r.price_set is None and (q.is_limited or not _is_left_to_upstream(r)),
+        lambda q: q.wishes.max_prices or q.limited,
+        lambda r, q, h: (
+            r.price_set is None and (q.is_limited(r) or (bool(q.wishes.max_prices) and not _is_left_to_upstream(r)))
+        ),
     ),
     Rule(
         "has too small a context",

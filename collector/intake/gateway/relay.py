@@ -24,6 +24,7 @@ from collector.intake.gateway.operations import Operation, Surface, error_shape_
 from collector.intake.gateway.record import closed
 from collector.intake.gateway.router import Planned, Router
 from collector.intake.gateway.routing import Route
+from collector.intake.gateway.shared.desk import Shared
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.trial import Trial, TrialFailed, milliseconds, request_headers
 from collector.intake.gateway.upstream import Upstream, UpstreamFailed
@@ -48,6 +49,7 @@ class Services(msgspec.Struct):
     own_keys: dict[str, str]
     tariff: Tariff
     router: Router
+    shared: Shared
     takes_usage: dict[str, bool] = {}
 
 
@@ -281,6 +283,7 @@ class Relay:
             shape=trial.shape,
         )
         self._services.books.close(self._ticket, call)
+        self._services.shared.settle(call)
         if not in_attempts:
             self._note(trial, call.meters)
         if call.outcome is Outcome.OK:
@@ -296,6 +299,7 @@ class Relay:
         self._is_closed = True
         log.error("call %s ended without a record; it is closed as interrupted", self._call.id)
         self._services.books.close(self._ticket, self._call)
+        self._services.shared.settle(self._call)
         if self._trial is not None and self._trial.answer is not None:
             self._trial.answer.drop()
 

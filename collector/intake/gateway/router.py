@@ -1,7 +1,7 @@
 """From a request to its plan: the endpoints of its models, how they fared, and who served its session before."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from hashlib import blake2b
 from random import getrandbits
 
@@ -15,7 +15,7 @@ from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.health import Health
 from collector.intake.gateway.need import Need, need_of
 from collector.intake.gateway.operations import Operation, Surface
-from collector.intake.gateway.planning import TIMED_SORTS, WAITS, Plan, Request, plan, text_of
+from collector.intake.gateway.planning import NOT_LIMITED, TIMED_SORTS, WAITS, Limited, Plan, Request, plan, text_of
 from collector.intake.gateway.routing import Route, refuse_unknown, routes_of
 from collector.intake.gateway.shared.fared import Ended, Fared
 from collector.intake.gateway.wishes import Wishes, read_wishes
@@ -35,6 +35,7 @@ _REFUSALS = {
     ),
     "has too small a context": (400, "context_length_exceeded", "shorten the prompt"),
     "answers too little at once": (400, "max_tokens_exceeded", "lower max_tokens"),
+    "is not allowed by the key": (403, "permission_denied", "ask for a model that the key allows"),
     "has no known price": (
         403,
         "unpriced",
@@ -42,6 +43,7 @@ _REFUSALS = {
     ),
     WAITS: (429, "rate_limit_exceeded", "try again then"),
 }
+_CHOSEN = {"is not among only", "is to be ignored", "is not in order"}  # by the caller, who needs no telling
 _MAX_SHOWN = 8
 
 
@@ -51,9 +53,13 @@ class Planned(msgspec.Struct, frozen=True):
     plan: Plan
     need: Need
     text: str
-    several_models: bool = False
     session: str | None = None
     refusal: Refusal | None = None
+    routes: tuple[Route, ...] = ()  # all that were looked at, in the order of the settings
+
+    def replaced(self, plan: Plan) -> "Planned":
+        """The same with another plan over the same routes."""
+        return msgspec.structs.replace(self, plan=plan, text=text_of(plan, self.routes))
 
 
 class Router:
@@ -72,7 +78,8 @@ class Router:
         session: str | None,
         now_us: int,
         max_names: int,
-        is_limited: bool = False,
+        limited: Limited = NOT_LIMITED,
+        models_allowed: Container[str] | None = None,
     ) -> Planned:
         """The plan of a request. Raises Refusal for a routing member that is wrong and for a model nobody serves."""
         wishes = read_wishes(asked, max_names)
@@ -82,12 +89,12 @@ class Router:
         need = need_of(asked)
         known_as = session_key(asked, session)
         served_by = self._served_by(known_as, asked.model, now_us)
-        request = Request(wishes, need, operation.name, operation.kinds, is_limited, served_by)
+        request = Request(wishes, need, operation.name, operation.kinds, served_by, models_allowed, limited)
         with_times = bool(wishes.sort in TIMED_SORTS or wishes.latency_s or wishes.throughput)
         health = self.fared.of([route.id for route in routes], now_us, with_times)
         made = plan(request, routes, health, now_us, _seed(known_as))
         refusal = None if made.steps else refusal_of(made, asked.model, operation, health, now_us)
-        return Planned(made, need, text_of(made, routes), len(wishes.models) > 1, known_as, refusal)
+        return Planned(made, need, text_of(made, routes), known_as, refusal, routes)
 
     def ended(self, ended: Ended) -> None:
         """An attempt is over."""
@@ -129,6 +136,7 @@ def session_key(asked: Asked, session: str | None) -> str | None:
 def refusal_of(made: Plan, model: str, operation: Operation, health: Mapping[str, Health], now_us: int) -> Refusal:
     """Why a plan is empty: an endpoint that fits asked to wait, or the one reason that all share, or each its own."""
     reasons = {step.why for step in made.dropped}
+    reasons = reasons - _CHOSEN or reasons
     shared = WAITS if WAITS in reasons else next(iter(reasons)) if len(reasons) == 1 else ""
     status, code, advice = _REFUSALS.get(shared, _NO_ENDPOINT)
     waits = [health[step.route.id].wait_until_us for step in made.dropped if step.why == WAITS]

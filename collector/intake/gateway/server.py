@@ -1,5 +1,6 @@
 """The gateway as a process: its socket, its server, its start and its stop."""
 
+import contextlib
 import gc
 import ipaddress
 import logging
@@ -7,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 import uvicorn
@@ -20,6 +22,8 @@ from collector.intake.gateway.protocol import Protocol
 from collector.intake.gateway.record import SOURCE
 from collector.intake.gateway.relay import Services
 from collector.intake.gateway.router import router_of
+from collector.intake.gateway.shared.desk import Shared
+from collector.intake.gateway.shared.recorded import Records
 from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.upstream import Upstream
 from collector.ledger.book import load_book
@@ -39,51 +43,66 @@ def serve(
     settings: Settings,
     host: str = "127.0.0.1",
     port: int = 8484,
-    workers: int = 1,
     *,
+    shares_port: bool = False,
     announce: Announce | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then wait at most limits.drain_s for running calls.
 
-    `port` 0 lets the system choose; `announce` (default: a line on stderr) is told the address, such as
-    `http://127.0.0.1:8484/v1`, once connections are accepted. Raises SettingsError for what cannot be served.
+    `port` 0 lets the system choose; with `shares_port` other workers serve it too. `announce` (default: a line on
+    stderr) is told the address, such as `http://127.0.0.1:8484/v1`, once connections are accepted. Raises SettingsError
+    for what cannot be served, StateError where state.db cannot be used.
     """
-    check_bind(host, workers)
     keys = own_keys(settings, environ)
     secret = load_secret(settings.data_dir)
-    bound = bind(host, port)
-    book = _book(settings)
-    writer = Writer(settings.journal_dir, SOURCE, settings.limits, settings.fsync)
-    services = Services(
-        settings=settings,
-        books=Books(writer, settings.on_journal_failure),
-        upstream=Upstream(settings),
-        own_keys=keys,
-        tariff=Tariff(book),
-        router=router_of(settings, book),
-    )
-    server = _server(Gateway(services, KeyNames(secret)), settings)
-    try:
+    with contextlib.ExitStack() as ending:
+        bound = ending.enter_context(bind(host, port, shares_port))
+        services = services_of(settings, keys, _book(settings), not is_loopback(host))
+        ending.callback(services.books.stop)
+        ending.callback(services.shared.close)
+        now_us = time.time_ns() // 1000
+        services.shared.open(now_us)
+        check_bind(host, services.shared.has_key(now_us))
+        server = _server(Gateway(services, KeyNames(secret)), settings)
         _spare_collector()
         with _stopping_signals(server):
             (announce or _announce)(_address(bound))
             server.run(sockets=[bound])
-    finally:
-        bound.close()
-        writer.stop()
 
 
-def check_bind(host: str, workers: int) -> None:
-    """Raises SettingsError for an address beyond this machine, which needs keys, and for more than one worker."""
+def services_of(
+    settings: Settings, keys: dict[str, str], book: PriceBook | None = None, is_public: bool = False
+) -> Services:
+    """Everything that the calls of one process share. Nothing is opened yet but the journal."""
+    tariff, router = Tariff(book), router_of(settings, book)
+    writer = Writer(settings.journal_dir, SOURCE, settings.limits, settings.fsync)
+    return Services(
+        settings=settings,
+        books=Books(writer, settings.on_journal_failure),
+        upstream=Upstream(settings),
+        own_keys=keys,
+        tariff=tariff,
+        router=router,
+        shared=Shared(settings, router.fared, tariff.cost, Records(settings, book), is_public),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is on this machine alone."""
     try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise SettingsError(f"--host {host} is not a loopback address, and there are no keys: use --host 127.0.0.1")
-    if workers != 1:
-        raise SettingsError(f"--workers {workers}: this version runs one worker; use --workers 1")
+        return False
+
+
+def check_bind(host: str, has_key: bool) -> None:
+    """Raises SettingsError for an address beyond this machine where nobody has a key."""
+    if not is_loopback(host) and not has_key:
+        raise SettingsError(
+            f"--host {host} is not a loopback address, and there is no key that lets anybody in:"
+            " run `callmeter keys create --app NAME` first, or use --host 127.0.0.1"
+        )
 
 
 def own_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -102,12 +121,14 @@ def own_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     return keys
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, shares_port: bool = False) -> socket.socket:
     """A listening-ready socket. Raises SettingsError where the address is taken."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError as error:

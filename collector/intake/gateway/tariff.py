@@ -11,7 +11,11 @@ class Tariff:
     def __init__(self, book: PriceBook | None) -> None:
         self.book = book
 
+    def cost(self, call: Call) -> int | None:
+        """Picodollars; None where the call is unpriced."""
+        return charge(call, self.book).cost if self.book else None
+
     def cost_header(self, call: Call) -> list[tuple[bytes, bytes]]:
         """X-Callmeter-Cost-Usd as exact decimal text; nothing where the call is unpriced."""
-        cost = charge(call, self.book).cost if self.book else None
+        cost = self.cost(call)
         return [] if cost is None else [(b"x-callmeter-cost-usd", format_usd(cost).encode())]

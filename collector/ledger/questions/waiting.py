@@ -1,6 +1,7 @@
 """What the journal holds and the ledger does not yet: the calls that no number on a screen can include."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -57,6 +58,18 @@ def find_waiting(engine: Engine | None, journal_dir: Path, name: str, most_bytes
         if found is not None or most_bytes <= 0:
             return found
     return None
+
+
+def find_all_waiting(engine: Engine | None, journal_dir: Path, ids: Collection[str]) -> dict[str, Call]:
+    """The calls of our own ids as the journal tells them last, beyond what is in the ledger; it is read once."""
+    done = rows(engine, select(segments.c.name, segments.c.position)) if engine is not None else ()
+    known = {row.name: row.position for row in done}
+    found: dict[str, Call] = {}
+    for path in journal.segments(journal_dir):
+        for record in _records(path, known.get(path.name, 0), sys.maxsize):
+            if isinstance(record, Open | Close | Whole) and record.call.id in ids:
+                found[record.call.id] = record.call
+    return found
 
 
 def _records(path: Path, position: int, most_bytes: int) -> Iterator[object]:

@@ -64,6 +64,7 @@ class Slot(msgspec.Struct):
 
 
 Slots = dict[int, Slot]  # number of the slot since 1970 -> its counts
+Saved = dict[tuple[str, int], Slot]  # by endpoint and number
 
 
 class Fared:
@@ -76,7 +77,7 @@ class Fared:
         self._slots: dict[str, Slots] = {}
         self._waits: dict[str, int] = {}
         self._known: dict[str, tuple[int, bool, Health]] = {}  # slot it was worked out in, with times or without
-        self.unsaved: dict[tuple[str, int], Slot] = {}
+        self.unsaved: Saved = {}
 
     def add(self, ended: Ended) -> None:
         """Count an attempt that says something of its endpoint: success, a fault, a rate limit of our own key."""
@@ -100,16 +101,29 @@ class Fared:
                 found[endpoint] = self._health(endpoint, number, with_times)
         return found
 
-    def waits(self) -> Mapping[str, int]:
+    def waits(self) -> dict[str, int]:
         """Until when endpoints asked not to be asked, in microseconds."""
-        return self._waits
+        return dict(self._waits)
 
-    def replace(self, told: Mapping[str, Slots], waits: Mapping[str, int]) -> None:
-        """What all workers together have saved, in place of what was known; `unsaved` comes on top."""
-        self._slots = {endpoint: dict(slots) for endpoint, slots in told.items()}
-        self._waits = dict(waits)
-        for (endpoint, number), slot in self.unsaved.items():
-            self._slot(endpoint, number).merge(slot)
+    def take(self) -> Saved:
+        """What was added since it was last taken."""
+        taken, self.unsaved = self.unsaved, {}
+        return taken
+
+    def put_back(self, taken: Saved) -> None:
+        """What was taken could not be saved: it is taken again the next time."""
+        for place, slot in taken.items():
+            self.unsaved.setdefault(place, Slot()).merge(slot)
+
+    def learn(self, told: Saved, waits: Mapping[str, int]) -> None:
+        """What all workers together have saved of some slots; what this one has added since comes on top."""
+        for (endpoint, number), slot in told.items():
+            self._slot(endpoint, number)
+            self._slots[endpoint][number] = slot
+            if own := self.unsaved.get((endpoint, number)):
+                slot.merge(own)
+        for endpoint, until_us in waits.items():
+            self._waits[endpoint] = max(until_us, self._waits.get(endpoint, 0))
         self._known.clear()
 
     def _slot(self, endpoint: str, number: int) -> Slot:
