@@ -11,7 +11,7 @@ from collector.cli.unpriced import unpriced_lines
 from collector.clock import now_us
 from collector.core.errors import InputError, PriceError, UsageError
 from collector.core.prices.checks import describe
-from collector.core.prices.entries import instant_of
+from collector.core.prices.entries import FIELDS, instant_of
 from collector.core.told import DECLINED, IN_FORCE, WAITING
 from collector.finance.aligned import aligned
 from collector.ledger.book.decide import decide
@@ -104,7 +104,23 @@ def diff(settings: Settings, file: Path | None) -> None:
     click.echo(f"{len(sets)} entries compared")
 
 
-@prices.command(epilog="\b\nExample:\n  callmeter prices add contract.toml")
+_KEYS = """An entry of FILE begins with [[prices]] and names a model. Prices, in USD for a million tokens (_usd_per_m)
+or a thousand of anything else (_usd_per_k): {fields}. Beside them: minimum_usd, the least that a call costs; images,
+"per image" or "in tokens". When it holds: provider, key, tier (the one served), above_tokens (cached ones count),
+hours = ["22:00-06:00"] and days = ["sat", "sun"] in UTC, from and until (a date is its UTC midnight; until is not part
+of it). And source and checked, the day on which somebody read it there.
+
+Tokens without a price take another's, and `callmeter explain` says whose: reasoning that of output, cached and picture
+tokens that of input, but a one-hour cache write that of five-minute ones, and a cached picture that of pictures or of
+cached input, where those are listed. Audio, video and drawn pictures without a price leave the call unpriced; other
+units are counted and not charged.
+
+\b
+Example:
+  callmeter prices add contract.toml"""
+
+
+@prices.command(epilog=_KEYS.format(fields=", ".join(FIELDS)))
 @click.argument("file", type=click.Path(path_type=Path))
 @pass_settings
 def add(settings: Settings, file: Path) -> None:
