@@ -11,7 +11,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,14 +91,21 @@ def _gateways(
     ports, pids = {}, []
     for kind in upstream.KINDS:
         ports[kind] = free.pop()
-        home = directory / f"{mode}-{kind}"
-        home.mkdir()
-        values = {"mode": mode, "model": upstream.MODEL, "port": upstreams[kind]}
-        (home / "callmeter.toml").write_text(_SETTINGS.format(**values))
-        command = python("-m", "collector.cli", "--data-dir", home, "--config", home / "callmeter.toml")
-        command += ["gateway", "--port", str(ports[kind]), *([] if ingest else ["--no-ingest"])]
-        pids.append(stack.enter_context(running(command, ports[kind], home / "gateway.out")))
+        started = gateway_at(ports[kind], directory / f"{mode}-{kind}", mode, upstreams[kind], ingest=ingest)
+        pids.append(stack.enter_context(started))
     return Contestant(_urls(ports), tuple(pids))
+
+
+def gateway_at(
+    port: int, home: Path, mode: str, upstream_port: int, *, ingest: bool = False
+) -> AbstractContextManager[int]:
+    """A gateway of one worker with the model of the upstream, in a new directory."""
+    home.mkdir()
+    values = {"mode": mode, "model": upstream.MODEL, "port": upstream_port}
+    (home / "callmeter.toml").write_text(_SETTINGS.format(**values))
+    command = python("-m", "collector.cli", "--data-dir", home, "--config", home / "callmeter.toml")
+    command += ["gateway", "--port", str(port), *([] if ingest else ["--no-ingest"])]
+    return running(command, port, home / "gateway.out")
 
 
 def _measure(

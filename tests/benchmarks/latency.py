@@ -1,29 +1,23 @@
 """The median latency of one connection, measured with a blocking socket, which adds the least of its own."""
 
-import json
 import socket
 import statistics
 import time
 from urllib.parse import urlsplit
 
-from tests.benchmarks.upstream import REQUEST
-
-_BODY = json.dumps(REQUEST, separators=(",", ":")).encode()
+from tests.benchmarks.upstream import request
 
 
 def median_us(url: str, requests: int, pause_s: float) -> float:
     """The median of plain requests on one connection, `pause_s` apart, in microseconds."""
     parts = urlsplit(url)
-    head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer sk-bench\r\nContent-Length: {len(_BODY)}\r\n\r\n"
-    )
+    asked = request(parts.netloc, stream=False)
     took = []
     with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(requests):
             time.sleep(pause_s)
-            took.append(_one(connection, head.encode() + _BODY))
+            took.append(_one(connection, asked))
     return statistics.median(took) * 1e6
 
 

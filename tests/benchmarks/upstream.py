@@ -1,6 +1,6 @@
 """A fast upstream: nginx with a fixed plain answer, and a raw asyncio server of streams with 50 chunks.
 
-python -m tests.benchmarks.upstream PORT      serves the streams
+python -m tests.benchmarks.upstream FAST PACED [PACE_S]      serves the streams on two ports
 """
 
 import asyncio
@@ -82,11 +82,11 @@ _EVENTS = _events()
 
 
 class _Streams(asyncio.Protocol):
-    """Answers every request with the events, one write each: one in every turn of the loop, or one every PACE_S."""
+    """Answers every request with the events, one write each: one in every turn of the loop, or one every `pace_s`."""
 
-    def __init__(self, paced: bool) -> None:
+    def __init__(self, pace_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._paced = paced
+        self._pace_s = pace_s
         self._seen = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,10 +107,20 @@ class _Streams(asyncio.Protocol):
         self._transport.write(_EVENTS[n])  # type: ignore[attr-defined]
         if n + 1 == len(_EVENTS):
             return
-        if self._paced:
-            self._loop.call_later(PACE_S, self._send, n + 1)
+        if self._pace_s:
+            self._loop.call_later(self._pace_s, self._send, n + 1)
         else:
             self._loop.call_soon(self._send, n + 1)
+
+
+def request(host: str, stream: bool) -> bytes:
+    """REQUEST as it goes over a connection that is kept."""
+    body = json.dumps({**REQUEST, "stream": True} if stream else REQUEST, separators=(",", ":")).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer sk-bench\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _content_length(head: bytes) -> int:
@@ -146,14 +156,14 @@ http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {d}/
     return plain, proxy + " }"
 
 
-async def _serve(fast: int, paced: int) -> None:
+async def _serve(fast: int, paced: int, pace_s: float = PACE_S) -> None:
     loop = asyncio.get_running_loop()
     servers = [
-        await loop.create_server(lambda: _Streams(False), "127.0.0.1", fast),
-        await loop.create_server(lambda: _Streams(True), "127.0.0.1", paced),
+        await loop.create_server(lambda: _Streams(0.0), "127.0.0.1", fast),
+        await loop.create_server(lambda: _Streams(pace_s), "127.0.0.1", paced),
     ]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:])))
