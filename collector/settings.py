@@ -77,7 +77,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Positive = 32 * 1024 * 1024
     max_answer_bytes: Positive = 64 * 1024 * 1024  # a plain answer, held whole
     max_stream_copy_bytes: Positive = 4 * 1024 * 1024  # of a stream, kept to be parsed
-    max_event_bytes: Positive = 1024 * 1024  # one event of a stream
+    max_event_bytes: Positive = 16 * 1024 * 1024  # one event of a stream: a picture, or a whole response at its end
     max_header_bytes: Positive = 64 * 1024
     max_concurrent_calls: Positive = 2_000
     max_attempts: Positive = 5

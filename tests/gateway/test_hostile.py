@@ -318,17 +318,19 @@ def test_a_plain_answer_to_a_stream_is_passed_as_it_is(tmp_path: Path) -> None:
 
 def test_openrouters_surface_names_the_provider_and_keeps_the_usage(tmp_path: Path) -> None:
     path = "/api/v1/chat/completions"
-    assert ask(tmp_path / "plain", QUESTION, plain(ANSWER), path=path).json == {"provider": "one", **ANSWER}
+    answered = ask(tmp_path / "plain", QUESTION, plain(ANSWER), path=path).json
+    assert answered == {"provider": "one", "created": answered["created"], "system_fingerprint": None, **ANSWER}
     streamed = ask(tmp_path / "stream", STREAMED, stream(said(), said(None, "stop"), USAGE_PART), path=path)
+    added = {"provider": "one", "created": streamed.events[0]["created"]}
     assert streamed.events == [
-        {"provider": "one", **said()},
-        {"provider": "one", **said(None, "stop")},
-        {"provider": "one", **USAGE_PART},
+        {**added, **said()},
+        {**added, **said(None, "stop")},
+        {**added, **USAGE_PART},
         "[DONE]",
     ]
     failed = ask(tmp_path / "error", QUESTION, error("slow", "later", 429), path=path)
     assert failed.error == {
         "code": 429,
         "message": "later",
-        "metadata": {"error_type": "slow", "provider_name": "one"},
+        "metadata": {"error_type": "rate_limit_exceeded", "reason": "slow", "provider_name": "one"},
     }

@@ -11,6 +11,7 @@ from collector.intake.gateway import answer
 from collector.intake.gateway.answer import Seen, read_stream
 from collector.intake.gateway.dialects import DONE
 from collector.intake.gateway.operations import OPERATIONS
+from collector.intake.gateway.sse import Cutter
 from collector.intake.gateway.stream import Passage
 from collector.settings import Limits
 
@@ -80,6 +81,27 @@ def test_the_same_goes_on_and_is_read_wherever_it_is_cut(name: str, newline: str
     whole_out, whole_terminal, whole_faulty, whole_seen = carried(sent, [], drops_usage)
     assert (out, terminal, faulty) == (whole_out, whole_terminal, whole_faulty)
     assert faulty or seen == whole_seen
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("a\r\n", max_size=40).map(str.encode), st.lists(st.integers(0, 40), max_size=12))
+def test_events_are_cut_the_same_however_they_come(sent: bytes, cuts: list[int]) -> None:
+    whole, cutter = Cutter(), Cutter()
+    at, out = 0, b""
+    for cut in [*sorted(cuts), len(sent)]:
+        out += cutter.feed(sent[at:cut]) if cut > at else b""
+        at = max(at, cut)
+    assert out == whole.feed(sent)
+    assert (cutter.held_bytes, cutter.take_rest()) == (whole.held_bytes, whole.take_rest())
+    assert cutter.held_bytes == 0
+
+
+def test_an_event_as_large_as_a_picture_goes_on_and_costs_no_more_than_its_bytes() -> None:
+    event = b'data: {"choices":[{"delta":{"images":[{"image_url":{"url":"' + b"A" * 8_000_000 + b'"}}]}}]}\n\n'
+    passage = Passage(CHAT, Limits(), False, None)
+    out = b"".join(passage.feed(event[at : at + 4096]) for at in range(0, len(event), 4096))
+    assert out == event
+    assert (passage.broken, passage.seen().images_out) == (None, 1)
 
 
 @pytest.mark.parametrize("name", STREAMS)

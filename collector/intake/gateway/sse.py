@@ -7,24 +7,46 @@ import re
 from itertools import repeat
 
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_LONGEST_END = len(b"\r\n\r\n")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
 
 class Cutter:
-    """Turns chunks of any size into runs of whole events; `rest` is the piece of the event that is not complete."""
+    """Turns chunks of any size into runs of whole events, and holds the piece of the event that is not complete.
 
-    __slots__ = ("rest",)
+    Pieces are joined when an event ends among them, so that a large one costs no more than its bytes.
+    """
+
+    __slots__ = ("_pieces", "_tail", "held_bytes")
 
     def __init__(self) -> None:
-        self.rest = b""
+        self._pieces: list[bytes] = []
+        self._tail = b""  # the last bytes that are held: an end may lie across them and what comes
+        self.held_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole events that this chunk completes, separators included; empty when it completes none."""
-        data = self.rest + chunk if self.rest else chunk
-        end = _last_end(data)
-        self.rest = data[end:]
-        return data[:end]
+        if self._pieces:
+            if not _last_end(self._tail + chunk):
+                self._hold(chunk)
+                return b""
+            chunk = self.take_rest() + chunk
+        end = _last_end(chunk)
+        if end < len(chunk):
+            self._hold(chunk[end:])
+        return chunk[:end]
+
+    def take_rest(self) -> bytes:
+        """The piece that was held; nothing is held any more."""
+        rest = b"".join(self._pieces)
+        self._pieces, self._tail, self.held_bytes = [], b"", 0
+        return rest
+
+    def _hold(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._tail = (self._tail + piece)[-_LONGEST_END + 1 :]
+        self.held_bytes += len(piece)
 
 
 def split(events: bytes) -> list[bytes]:

@@ -45,18 +45,18 @@ class Passage:
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole events in or completed by this chunk that the client gets now."""
-        if not self._cutter.rest and chunk.endswith(b"\n\n") and chunk.find(b"\r") < 0:
+        if not self._cutter.held_bytes and chunk.endswith(b"\n\n") and chunk.find(b"\r") < 0:
             return self._pass(chunk)  # whole events, as nearly all chunks are
         events = self._cutter.feed(chunk)
         passed = self._pass(events) if events else b""  # those before an event that is too large are still good
-        if len(self._cutter.rest) > self._max_event_bytes:
+        if self._cutter.held_bytes > self._max_event_bytes:
             self.broken = f"an event of the stream is larger than max_event_bytes = {self._max_event_bytes}"
             self.ended = True
         return passed
 
     def finish(self) -> bytes:
         """What is left when the provider has closed: a last event without its empty line, when it is whole."""
-        rest, self._cutter.rest = self._cutter.rest, b""
+        rest = self._cutter.take_rest()
         data = data_of(rest)
         if data is None or self.ended or not (self._dialect.is_end(data) or is_json_object(data)):
             return b""
