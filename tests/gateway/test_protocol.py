@@ -30,6 +30,10 @@ class Transport:
         return "asked of the transport itself"
 
 
+def written(transport: _TurnEnd) -> list[bytes]:
+    return transport._transport.written  # type: ignore[attr-defined, no-any-return]
+
+
 def run(use: "object") -> Transport:
     transport = Transport()
 
@@ -49,6 +53,26 @@ def test_head_and_body_are_one_write_and_the_next_turn_another() -> None:
         transport.write(b"more")
 
     assert run(use).written == [b"headbody", b"more"]
+
+
+def test_a_piece_goes_out_at_once_but_not_before_what_was_written_earlier() -> None:
+    async def use(transport: _TurnEnd) -> None:
+        transport.write(b"head")
+        transport.write_now(b"first")
+        assert written(transport) == []
+        await asyncio.sleep(0)
+        transport.write_now(b"second")
+        assert written(transport) == [b"headfirst", b"second"]
+
+    run(use)
+
+
+def test_a_piece_for_a_client_that_has_gone_goes_nowhere() -> None:
+    async def use(transport: _TurnEnd) -> None:
+        transport._transport.close()
+        transport.write_now(b"piece")
+
+    assert run(use).written == []
 
 
 def test_what_was_written_goes_out_before_a_close() -> None:

@@ -31,6 +31,13 @@ class _TurnEnd:
             self._loop.call_soon(self._flush)
         self._pieces.append(data)
 
+    def write_now(self, data: bytes) -> None:
+        """Without waiting for the turn's end, unless something waits for it already."""
+        if self._pieces:
+            self._pieces.append(data)
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -58,7 +65,7 @@ class Protocol(HttpToolsProtocol):
 
     def write_piece(self, body: bytes) -> None:
         """One chunk of a body whose head went out without a length."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        self.transport.write_now(b"%x\r\n%b\r\n" % (len(body), body))  # type: ignore[attr-defined]
 
     def pause_writing(self) -> None:
         super().pause_writing()

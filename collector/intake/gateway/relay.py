@@ -142,10 +142,10 @@ class Relay:
             return pending
         return [route for route in pending if route.model != failed.route.model]
 
-    def _note(self, trial: Trial, meters: Mapping[str, int] = NO_METERS) -> None:
-        """An attempt is over: it is part of the record, and of what is known of its endpoint."""
+    def _note(self, trial: Trial) -> None:
+        """A failed attempt is over: it is part of the record, and of what is known of its endpoint."""
         self._attempts.append(trial.attempt())
-        self._services.router.ended(trial.fared(meters))
+        self._services.router.ended(trial.fared(NO_METERS))
 
     def _headers(self, route: Route) -> dict[str, str]:
         return request_headers(self._client.sent_headers, route, self._key_for(route), self._asked)
@@ -168,7 +168,6 @@ class Relay:
     async def _relay_plain(self, trial: Trial) -> None:
         assert trial.answer is not None
         trial.let_go()
-        trial.end(trial.facts_of(None, finish_reason=trial.seen.finish_reason))
         status = trial.answer.status
         call = await self._close(trial, trial.seen, status)
         cost = self._services.tariff.cost_header(call)
@@ -270,13 +269,14 @@ class Relay:
         """Write the record of the call's end and wait until it is as durable as the settings ask."""
         self._ending.sealed = True
         self._is_closed = True
-        attempts = (*self._attempts, trial.attempt()) if not in_attempts else tuple(self._attempts)
+        if not in_attempts:
+            self._attempts.append(trial.attempt())
         call = closed(
             self._call,
             route=trial.route,
             facts=trial.facts,
             seen=seen,
-            attempts=attempts,
+            attempts=tuple(self._attempts),
             http_status=status,
             latency_ms=milliseconds(time.monotonic() - self._began),
             first_token_ms=milliseconds(trial.first_at - self._began) if trial.first_at is not None else None,
@@ -285,7 +285,7 @@ class Relay:
         self._services.books.close(self._ticket, call)
         self._services.shared.settle(call)
         if not in_attempts:
-            self._note(trial, call.meters)
+            self._services.router.ended(trial.fared(call.meters))
         if call.outcome is Outcome.OK:
             router, now_us = self._services.router, time.time_ns() // 1000
             router.served(self._planned.session, self._asked.model, trial.route, now_us)

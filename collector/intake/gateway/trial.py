@@ -201,7 +201,7 @@ class Trial:
         self.fault = seen.fault
         told = error_type_of(seen.fault) or "error_in_answer" if seen.fault else None
         known = {"error_inside": seen.fault is not None, "finish_reason": seen.finish_reason}
-        if _decide(self.facts_of(told, **known)) is not Outcome.OK:
+        if self.end(self.facts_of(told, **known)) is not Outcome.OK:
             self.fail(told or "error_in_answer", **known)
 
 
