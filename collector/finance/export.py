@@ -39,8 +39,10 @@ from collector.finance.sources import booked_lines, streamed, usage_lines
 from collector.finance.tally import CURRENCY, Tally
 from collector.ledger.engines import sorting_on_disk
 from collector.ledger.migrate import revision_of
+from collector.ledger.questions.ask import Kept
 from collector.ledger.questions.booked import Books, books_of, stored_manifest, stored_pieces
 from collector.ledger.questions.calls import in_order
+from collector.ledger.questions.cells import refuse_pruned
 from collector.ledger.questions.items import sums_by_price
 from collector.ledger.schema import batches
 from collector.settings import Finance
@@ -202,6 +204,7 @@ def _made(
 ) -> Iterator[bytes]:
     chosen_format, layout = FORMATS[request.format], request.layout
     if request.calls and chosen_format.calls:
+        refuse_pruned(request.period, zones.rows_from_us if isinstance(zones, Kept) else 0)
         return chosen_format.calls(connection, streamed(connection, in_order(request.selection, request.period)), tally)
     if request.booked:
         month = month_named(request.booked, request.period.zone)

@@ -11,18 +11,32 @@ from hypothesis import strategies as st
 
 from collector.core.meters import METERS
 from collector.core.money import format_usd, parse_usd
-from collector.core.periods import days, format_day, parse_period
+from collector.core.periods import Period, days, format_day, parse_period
+from collector.core.prices import PriceBook, PriceSet
+from collector.core.prices.book import Files
+from collector.core.prices.names import Names
 from collector.core.selection import Selection
+from collector.finance.books import booked_differences
+from collector.finance.close import close
 from collector.finance.csvtext import plain_text
-from collector.finance.export import Request, export
+from collector.finance.export import Request, booked_request, export
+from collector.finance.months import month_named
 from collector.ledger.questions import spend, usage
-from collector.ledger.questions.ask import rows, total
+from collector.ledger.questions.ask import declared_zones, rows, total
+from collector.ledger.questions.booked import first_open_us
+from collector.ledger.reprice import Author, Which, reprice
+from collector.ledger.retention import Rules, prune
 from collector.settings import Limits
-from tests.random_calls import END_DAY, FIRST_DAY, many
+from tests.random_calls import END_DAY, FIRST_DAY, distinct, many
+from tests.random_calls import calls as random_call
 from tests.stored import NOW_US, ZONES, store
 
 FIVE_ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 LIMITS = Limits(row_query_days=10_000)
+CHEAPER = PriceBook([Files("test", [PriceSet(model="m", prices={"input": 3, "output": 7}, source="new")], Names())])
+ALL_TIME = Period(0, 2**52)
+DAY_US = 86_400_000_000
+few = st.lists(random_call(), min_size=1, max_size=10).map(distinct)
 groups = st.lists(st.sampled_from(["day", "model", "provider", "app", "key", "user"]), unique=True, max_size=6).map(
     tuple
 )
@@ -116,3 +130,55 @@ def test_names_come_back_out_of_the_csv_as_they_were(calls):
         starts = ("=", "+", "-", "@", "\t", "\r")
         assert not [line["app"] for line in found if line["app"].startswith(starts)]
         engine.dispose()
+
+
+@settings(max_examples=12, deadline=None)
+@given(few, few, st.sampled_from(FIVE_ZONES), groups)
+def test_files_screen_and_ledger_agree_before_and_after_close_with_corrections_and_after_pruning(some, late, zone, by):
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        engine = store(folder, some)
+        assert_one_total(engine, folder, zone, by, spent(engine))
+        for month in ("2021-04", "2021-05"):
+            close(engine, ZONES, month, zone, "ann", NOW_US)
+        assert_one_total(engine, folder, zone, by, spent(engine))
+        store(folder, late).dispose()
+        reprice(engine, CHEAPER, Which(ALL_TIME), NOW_US, Author("ann", "why"))
+        after = spent(engine)
+        assert_one_total(engine, folder, zone, by, after)
+        prune(engine, folder / "journal", Rules(days=1, most_bytes=None, probe_days=1, zone=zone), NOW_US)
+        with engine.connect() as connection:
+            first_kept = connection.exec_driver_sql("SELECT min(started_at) FROM calls").scalar()
+            assert first_kept is None or first_kept >= (first_open_us(connection) or 0) // DAY_US * DAY_US
+        assert_one_total(engine, folder, zone, tuple(name for name in by if name != "user"), after)
+        assert booked_differences(engine, declared_zones(engine)) == []
+        engine.dispose()
+
+
+def spent(engine):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT sum(cost) FROM calls").scalar() or 0
+
+
+def assert_one_total(engine, folder, zone, by, cost):
+    """The ledger's spend is that of the screen, of every file by usage, and of all months' files together."""
+    zones, period = declared_zones(engine), parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
+    screen = rows(engine, spend.spend_per_day(Selection(zone=zone), period, zones, LIMITS))
+    assert total(screen, "cost_picousd") == cost
+    lines = read_csv(engine, folder, Request(period, by))
+    assert sum(parse_usd(line["cost_usd"]) for line in lines[:-1] if line["cost_usd"]) == cost
+    assert parse_usd(lines[-1]["cost_usd"]) == cost
+    focus = read_csv(engine, folder, Request(period, format="focus"))
+    assert sum(parse_usd(line["EffectiveCost"]) for line in focus) == cost
+    months = {format_day(row.day)[:7] for row in screen} | {"2021-04", "2021-05", "2021-06"}
+    for file_format, column, last_lines in (("csv", "cost_usd", 1), ("focus", "EffectiveCost", 0)):
+        booked = 0
+        for month in months:
+            lines = read_csv(engine, folder, booked_request(month_named(month, zone), file_format))
+            booked += sum(parse_usd(line[column]) for line in lines[: len(lines) - last_lines] if line[column])
+        assert booked == cost
+
+
+def read_csv(engine, folder, request):
+    export(engine, declared_zones(engine), request, folder / "out.csv")
+    return list(csv.DictReader(io.StringIO((folder / "out.csv").read_text(), newline="")))
