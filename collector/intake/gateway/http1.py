@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         "headers",
         "idle_since",
         "is_open",
+        "on_body",
         "reusable",
         "status",
     )
@@ -67,10 +68,12 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None  # until the first request
         self.is_open = False
         self.idle_since = 0.0
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # called by the parser, for every chunk of the body
         self._reset()
 
     def _reset(self) -> None:
-        self._body: list[bytes] = []
+        self._body.clear()
         self._buffered = 0
         self._header_bytes = 0
         self._is_paused = False
@@ -111,6 +114,7 @@ class Connection(asyncio.Protocol):
                 return b""
             await self._more()
         body = self._arrived_body()
+        self._buffered = 0
         if self._is_paused:
             self._pause(False)
         return body
@@ -155,10 +159,14 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(MalformedAnswer(str(error)))
-        if self._take is None:
-            self._wake()
-        else:
+        if self._take is not None:
             self._pour()
+            return
+        if self._body:
+            self._buffered += len(data)
+            if self._buffered > HIGH_WATER_BYTES:
+                self.hold(True)
+        self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = self.reusable = False
@@ -185,12 +193,6 @@ class Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         self._arrived = self.status >= 200 and self._failure is None
 
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-        self._buffered += len(body)
-        if self._buffered > HIGH_WATER_BYTES and self._take is None:
-            self.hold(True)
-
     def on_message_complete(self) -> None:
         if not self._arrived:
             self.headers = []
@@ -207,9 +209,9 @@ class Connection(asyncio.Protocol):
             end(self._failure)
 
     def _arrived_body(self) -> bytes:
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        self._buffered = 0
+        pieces = self._body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         return body
 
     def _write(self, data: bytes) -> None:
