@@ -197,7 +197,7 @@ class Relay:
             failed = UpstreamFailed("malformed", "malformed_event")
         trial.end(_facts_of_stream(trial, seen, failed))
         await self._close(trial, seen, self._client.status)
-        await self._client.last(passage.terminal or self._error_event(trial))
+        await self._client.last((not failed and passage.terminal) or self._error_event(trial))
         await self._read_to_end(trial)
 
     async def _read_to_end(self, trial: Trial) -> None:
