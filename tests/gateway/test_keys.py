@@ -88,7 +88,8 @@ def test_what_was_turned_away_is_counted_by_minute_and_reason(tmp_path: Path) ->
             "invalid_api_key": 3,
         }
         rates.add_turned_away(connection, {}, NOW_US + 9 * DAY_US)
-        assert rates.turned_away(connection, 0) == {}
+        assert rates.turned_away(connection, rates.MINUTE_US) == {}
+        assert rates.turned_away(connection, 0) == {"foreign_host": 14, "invalid_api_key": 3}  # ever
 
 
 @pytest.mark.parametrize(

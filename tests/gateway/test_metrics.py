@@ -18,6 +18,8 @@ from collector.ledger.engines import open_ledger
 from collector.ledger.ingest import drain
 from collector.ledger.journal import Writer
 from collector.settings import Limits, Settings
+from tests.gateway.live import Live, chat, gateway, plain, run, until
+from tests.gateway.test_upstream import Provider
 from tests.stored import BOOK, NOW_US, store
 from tests.tables import call, calls
 
@@ -121,6 +123,19 @@ def test_they_are_made_once_for_readers_that_come_together(tmp_path: Path) -> No
     assert page(asked, ASKED).content_type.startswith("text/plain; version=")
 
 
+def test_a_ledger_that_was_put_in_place_of_another_is_read(tmp_path: Path) -> None:
+    for name, lines in (("before", "10:00 p m 1/1 ok 5ms"), ("after", TABLE)):
+        (tmp_path / name).mkdir()
+        store(tmp_path / name, calls(lines)).dispose()
+    asked = sources(tmp_path / "before")
+    assert samples(asked)["callmeter_calls_stored_total{source=test}"] == 1
+    (tmp_path / "after" / "callmeter.db").replace(tmp_path / "before" / "callmeter.db")
+    for left in (tmp_path / "before").glob("callmeter.db-*"):
+        left.unlink()
+    asked.metrics = 0.0, b""
+    assert samples(asked)["callmeter_calls_stored_total{source=test}"] == 5
+
+
 def test_labels_from_outside_are_bounded_and_escaped(tmp_path: Path) -> None:
     one, names = call("10:00 p m 1/1 ok 5ms"), ['a"b\\c{}', *(f"provider-{n}" for n in range(200))]
     store(tmp_path, (msgspec.structs.replace(one, id=f"{n:032x}", provider=p) for n, p in enumerate(names))).dispose()
@@ -151,3 +166,20 @@ def test_buckets_grow_to_all_that_was_counted(numbers: list[int]) -> None:
     assert counts == sorted(counts)
     assert (counts[-1], len(counts)) == (len(numbers), len(BOUNDS_S) + 1)
     assert total == pytest.approx(sum(numbers) / 1000, rel=0.025, abs=1e-9)
+
+
+def test_what_workers_turned_away_is_told_by_any_of_them(tmp_path: Path) -> None:
+    def tells_all(live: Live) -> bool:
+        read = live.app._reading._sources
+        read.metrics = 0.0, b""
+        return b'callmeter_refusals_total{reason="foreign_origin"} 5.0' in page(read, ASKED).body
+
+    async def main() -> None:
+        async with gateway(tmp_path, Provider(plain())) as one, gateway(tmp_path, Provider(plain())) as other:
+            for live, times in ((one, 2), (other, 3)):
+                for _ in range(times):
+                    assert (await live.ask(chat(), origin="https://evil.example")).status == 403
+            await until(lambda: tells_all(one))
+            await until(lambda: tells_all(other))
+
+    run(main)

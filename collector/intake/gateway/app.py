@@ -44,7 +44,7 @@ class Gateway:
         self._running = 0
         self._stopping = False
         self.refusals: Counter[str] = Counter()
-        self._reading = Reading(Sources(services.settings, services.tariff.book, lambda: self.refusals))
+        self._reading = Reading(Sources(services.settings, services.tariff.book, services.shared.turned_away))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -18,6 +18,15 @@ def revision() -> Question:
     return select(literal_column("version_num", Text)).select_from(table("alembic_version"))
 
 
+def file_id(engine: Engine) -> tuple[int, int] | None:
+    """What tells the ledger's file from another one under the same name; None where there is none."""
+    try:
+        found = Path(engine.url.database or "").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def ledger_bytes(engine: Engine) -> int | None:
     """What the ledger takes on the disk, its log included; None where it is no file."""
     name = engine.url.database

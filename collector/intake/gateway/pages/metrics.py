@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from collector import __version__
 from collector.core import histograms
-from collector.core.errors import LedgerError
+from collector.core.errors import LedgerError, StateError
 from collector.core.histograms import Histogram
 from collector.core.money import PICODOLLARS
 from collector.core.outcomes import OUTCOME_CODES
@@ -67,7 +67,8 @@ class _Ledger(Collector):
         with contextlib.suppress(LedgerError):
             engine = sources.engine
         yield from accounts(account(engine, sources.settings.journal_dir, sources.tails))
-        yield refusals(sources.counters())
+        with contextlib.suppress(StateError):
+            yield refusals(sources.counters())
         if engine is not None:
             yield from calls(rows(engine, calls_by_outcome()))
             yield attempts(rows(engine, attempts_by_provider()))

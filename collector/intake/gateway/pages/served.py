@@ -1,5 +1,6 @@
 """What a page's handler is given, and what it gives. Handlers run in a thread of their own and may read the ledger."""
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Sources:
-    """What pages are made from; `counters` tells by reason what was turned away without being a call."""
+    """What pages are made from; `counters` tells by reason what all workers turned away without its being a call."""
 
     def __init__(
         self, settings: Settings, book: PriceBook | None = None, counters: Callable[[], Mapping[str, int]] = dict
@@ -49,15 +50,24 @@ class Sources:
         self.tails: dict[str, tuple[int, int | None]] = {}  # of the journal's segments, as questions.books has them
         self.metrics = 0.0, b""  # when they were last made, and their text
         self._engine: Engine | None = None
+        self._file_id: object = None
+        self._opening = threading.Lock()
 
     @property
     def engine(self) -> "Engine":
-        """The ledger, read only. Raises LedgerError where there is none yet, or of another revision."""
-        if self._engine is None:
-            from collector.ledger.questions.ask import reading
+        """The ledger, read only; opened anew when its file was put in place of another.
 
-            self._engine = reading(self.settings.ledger_url)
-        return self._engine
+        Raises LedgerError where there is none yet, or of another revision.
+        """
+        from collector.ledger.questions.about import file_id
+        from collector.ledger.questions.ask import reading
+
+        with self._opening:
+            if self._engine is None or file_id(self._engine) != self._file_id:
+                self._engine = None
+                self._engine = reading(self.settings.ledger_url)
+                self._file_id = file_id(self._engine)
+            return self._engine
 
     @cached_property
     def models(self) -> "Listing":

@@ -116,6 +116,11 @@ class Shared:
         place = now_us // rates.MINUTE_US, reason
         self._turned_away[place] = self._turned_away.get(place, 0) + 1
 
+    def turned_away(self) -> dict[str, int]:
+        """How often all workers ever turned a request away, by reason, as far as they have saved it."""
+        with contextlib.closing(self._state.connect()) as connection:
+            return rates.turned_away(connection, 0)
+
     def count(self, key: Key, now_us: int) -> None:
         """Count a call of a key. Raises Refusal (429) where its minute is full."""
         if key.rpm is None:

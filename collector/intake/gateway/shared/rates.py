@@ -11,6 +11,11 @@ INSERT INTO rates VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET
 RETURNING calls
 """
 
+_ADD_UP = """
+INSERT INTO turned_away SELECT 0, reason, sum(requests) FROM turned_away WHERE minute > 0 AND minute < ? GROUP BY reason
+ON CONFLICT DO UPDATE SET requests = requests + excluded.requests
+"""
+
 
 def count(connection: sqlite3.Connection, key: str, now_us: int) -> int:
     """How many calls this is of a key in the running minute, of UTC."""
@@ -24,16 +29,18 @@ def seconds_left(now_us: int) -> int:
 
 
 def add_turned_away(connection: sqlite3.Connection, counts: Mapping[tuple[int, str], int], now_us: int) -> None:
-    """Add requests by (minute, reason); those older than KEPT_MINUTES are forgotten."""
+    """Add requests by (minute, reason); those older than KEPT_MINUTES are added up, under the minute 0."""
     connection.executemany(
         "INSERT INTO turned_away VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + excluded.requests",
         [(minute, reason, n) for (minute, reason), n in counts.items()],
     )
-    connection.execute("DELETE FROM turned_away WHERE minute < ?", (now_us // MINUTE_US - KEPT_MINUTES,))
+    oldest = now_us // MINUTE_US - KEPT_MINUTES
+    connection.execute(_ADD_UP, (oldest,))
+    connection.execute("DELETE FROM turned_away WHERE minute > 0 AND minute < ?", (oldest,))
 
 
 def turned_away(connection: sqlite3.Connection, since_us: int) -> dict[str, int]:
-    """Requests by reason since the minute of an instant, the most frequent first."""
+    """Requests by reason since the minute of an instant (0: all there ever were), the most frequent first."""
     rows = connection.execute(
         "SELECT reason, sum(requests) AS n FROM turned_away WHERE minute >= ? GROUP BY reason ORDER BY n DESC, reason",
         (since_us // MINUTE_US,),
