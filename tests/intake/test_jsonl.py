@@ -61,6 +61,11 @@ def test_export_import_export_is_identical_in_a_fresh_ledger_and_in_the_same(som
         fresh.dispose()
 
 
+def priced(**fields):
+    """A line with a price set of which something cannot be."""
+    return {"price_id": "abc", "price_set": {"model": "m", "prices": {}, "source": "test"} | fields}
+
+
 def test_a_line_needs_nothing_but_a_time(tmp_path):
     (call,) = read_lines(tmp_path, {"started_at": "2026-10-01T12:00:00Z"})
     assert (call.started_at, call.source, call.outcome) == (instant("2026-10-01T12:00"), "jsonl", "unknown")
@@ -110,6 +115,17 @@ def test_a_line_without_a_cost_is_left_to_be_priced(tmp_path):
         ({"started_at": 1790856000, "cost_picousd": 5, "cost_usd": "1"}, "cost_usd 1 is not cost_picousd"),
         ({"price_id": "abc", "price_set": SETS[0].to_plain()}, "'abc' is not that of its price set"),
         ({"price_id": "abc", "price_set": {"model": 5}}, "model"),
+        (priced(prices={"input": -5}), ">= 0"),
+        (priced(prices={"input": 10**18}), "<= 100000000000000000"),
+        (priced(source="one\ntwo"), r"regex.*\$.source"),
+        (priced(model="m" * 5000), "length <= 4096"),
+        (priced(hours=[[0, 99999]]), "<= 1440"),
+        (priced(days=[7]), "<= 6"),
+        (priced(starts=2**62), r"\$.starts"),
+        (priced(until=-(2**62)), r"\$.until"),
+        (priced(minimum=-1), r"\$.minimum"),
+        (priced(above_tokens=-9), r"\$.above_tokens"),
+        (priced(images="per pixel"), "per pixel"),
         ("[" * 100_000, "."),
     ],
 )

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from collector.core.meters import METERS, Charge, Meter
+from collector.core.meters import MAX_COUNT, METERS, Charge, Meter
+from collector.core.money import MAX_COST
 
 PER_IMAGE: Literal["per image"] = "per image"
 IN_TOKENS: Literal["in tokens"] = "in tokens"
@@ -17,6 +19,13 @@ _ID_DIGITS = 24
 # that lives for an hour costs no less than one that lives for five minutes.
 _NEARER = {"cache_read_image": "cache_read", "cache_write_1h": "cache_write_5m"}
 _IMAGE_TOKENS = ("image_in_tokens", "cache_read_image")
+
+
+# What is read from outside is within these; what is made here is already.
+Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Money = Annotated[int, Meta(ge=0, le=MAX_COST)]
+Minute = Annotated[int, Meta(ge=0, le=24 * 60)]
+Instant = Annotated[int, Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]  # of the years 1 to 9999
 
 
 class Rate(NamedTuple):
@@ -35,22 +44,22 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     A charge that is no unit price, the least sum a call costs, is a set of its own too: see `at_minimum`.
     """
 
-    model: str
-    prices: dict[str, int]
-    source: str
-    provider: str | None = None
+    model: Text
+    prices: dict[str, Money]
+    source: Text
+    provider: Text | None = None
     images: Literal["per image", "in tokens"] = IN_TOKENS
-    key: str | None = None
-    tier: str | None = None
-    above_tokens: int = 0
-    hours: tuple[tuple[int, int], ...] = ()  # minutes of the UTC day, half-open; an end before its start wraps midnight
-    days: tuple[int, ...] = ()  # of the week, UTC, 0 is Monday; none: every day
-    starts: int | None = None  # microseconds, inclusive
-    until: int | None = None  # microseconds, exclusive
-    minimum: int | None = None  # the least that a call costs
+    key: Text | None = None
+    tier: Text | None = None
+    above_tokens: Annotated[int, Meta(ge=0, le=MAX_COUNT)] = 0
+    hours: tuple[tuple[Minute, Minute], ...] = ()  # of the UTC day, half-open; an end before its start wraps midnight
+    days: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = ()  # of the week, UTC, 0 is Monday; none: every day
+    starts: Instant | None = None  # microseconds, inclusive
+    until: Instant | None = None  # microseconds, exclusive
+    minimum: Money | None = None  # the least that a call costs
     only_minimum: bool = False  # this set is that least sum, charged once per request
-    listed: dict[str, str] = {}  # meter -> the price as its source states it
-    checked: str | None = None  # the date on which somebody read the source
+    listed: dict[str, Text] = {}  # meter -> the price as its source states it
+    checked: Text | None = None  # the date on which somebody read the source
 
     @cached_property
     def id(self) -> str:
@@ -87,7 +96,7 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
 
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "PriceSet":
-        """The set of `to_plain`. Raises msgspec.ValidationError for anything else."""
+        """The set of `to_plain`. Raises msgspec.ValidationError for anything else, and for what no price set says."""
         return msgspec.convert(plain, PriceSet)
 
 
