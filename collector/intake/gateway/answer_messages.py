@@ -42,15 +42,13 @@ class _Event(_Message):
 
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_type = msgspec.json.Decoder(_Block).decode
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _STATES_USAGE = frozenset({"message_start", "message_delta"})
 
 
 def is_end(data: bytes) -> bool:
     """Whether this is the last event's data."""
-    try:
-        return END_TYPE in data and _decode_type(data).type == END_TYPE.decode()
-    except _UNREADABLE:
-        return False
+    return END_TYPE in data and _type(data) == END_TYPE.decode()
 
 
 def read_plain(body: bytes, shape: str) -> Seen:
@@ -83,14 +81,35 @@ def read_stream(events: bytes, shape: str) -> Seen:
 
 
 def _read(data: bytes, seen: Seen) -> _Event | None:
-    try:
-        event = _decode(data)
-    except _UNREADABLE:
+    event = _event(data)
+    if event is None:
         seen.malformed = True
         return None
     if is_error(event.error):
         seen.fault = fault_of(event.error)
     return event
+
+
+def _event(data: bytes) -> _Event | None:
+    """An event; where a member is of another type than Anthropic's, what matters: its usage and its error."""
+    try:
+        return _decode(data)
+    except msgspec.ValidationError:
+        pass
+    except _UNREADABLE:
+        return None
+    try:
+        members = _decode_members(data)
+    except _UNREADABLE:
+        return None
+    return _Event(type=_type(data), usage=members.get("usage", _NULL), error=members.get("error", _NULL))
+
+
+def _type(data: bytes) -> str:
+    try:
+        return _decode_type(data).type
+    except _UNREADABLE:
+        return ""
 
 
 def _add_message(seen: Seen, message: _Message) -> None:

@@ -48,12 +48,13 @@ class _Response(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     type: str = ""
-    response: _Response | None = None
+    response: Raw = _NULL
     error: Raw = _NULL
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def is_end(data: bytes) -> bool:
@@ -71,10 +72,10 @@ def tells_error(data: bytes) -> bool:
 def read_plain(body: bytes, shape: str) -> Seen:
     """What a whole answer says; `malformed` where it is not such an object."""
     seen = Seen(parts=1)
-    try:
-        _add_response(seen, _decode_response(body), shape)
-    except _UNREADABLE:
-        seen.malformed = True
+    response = _response(body)
+    seen.malformed = response is None
+    if response is not None:
+        _add_response(seen, response, shape)
     seen.terminal = not seen.malformed
     return seen
 
@@ -89,8 +90,8 @@ def read_stream(events: bytes, shape: str) -> Seen:
             seen.malformed = True
             continue
         seen.terminal = seen.terminal or event.type in _ENDS
-        if event.response is not None:
-            _add_response(seen, event.response, shape)
+        if response := _response(event.response):
+            _add_response(seen, response, shape)
         if event.type == ERROR or is_error(event.error):
             seen.fault = fault_of(event.error if is_error(event.error) else Raw(each))
         elif event.type == FAILED:
@@ -99,8 +100,31 @@ def read_stream(events: bytes, shape: str) -> Seen:
 
 
 def _event(data: bytes) -> _Event | None:
+    """An event; one whose type is none says nothing; None for what is no object."""
     try:
         return _decode_event(data)
+    except msgspec.ValidationError:
+        return _Event() if _members(data) is not None else None
+    except _UNREADABLE:
+        return None
+
+
+def _response(data: bytes | Raw) -> _Response | None:
+    """A response; where a member is of another type than OpenAI's, what matters: its usage and its error."""
+    try:
+        return _decode_response(data)
+    except msgspec.ValidationError:
+        members = _members(data)
+    except _UNREADABLE:
+        members = None
+    if members is None:
+        return None
+    return _Response(error=members.get("error", _NULL), usage=members.get("usage", _NULL))
+
+
+def _members(data: bytes | Raw) -> dict[str, Raw] | None:
+    try:
+        return _decode_members(data)
     except _UNREADABLE:
         return None
 

@@ -64,6 +64,8 @@ class Sources:
 
         with self._opening:
             if self._engine is None or file_id(self._engine) != self._file_id:
+                if self._engine is not None:
+                    self._engine.dispose()
                 self._engine = None
                 self._engine = reading(self.settings.ledger_url)
                 self._file_id = file_id(self._engine)
