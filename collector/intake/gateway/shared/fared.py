@@ -1,6 +1,7 @@
 """How the endpoints have fared: counts and times of the last five minutes, in slots of five seconds."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -67,6 +68,15 @@ Slots = dict[int, Slot]  # number of the slot since 1970 -> its counts
 Saved = dict[tuple[str, int], Slot]  # by endpoint and number
 
 
+class _Known(NamedTuple):
+    """A health as worked out in a slot; it `stays` with further successes: there was no fault, and it has no times."""
+
+    slot: int
+    with_times: bool
+    health: Health
+    stays: bool
+
+
 class Fared:
     """What this process has seen of the endpoints, and what it was told that others saw.
 
@@ -76,7 +86,7 @@ class Fared:
     def __init__(self) -> None:
         self._slots: dict[str, Slots] = {}
         self._waits: dict[str, int] = {}
-        self._known: dict[str, tuple[int, bool, Health]] = {}  # slot it was worked out in, with times or without
+        self._known: dict[str, _Known] = {}
         self.unsaved: Saved = {}
 
     def add(self, ended: Ended) -> None:
@@ -90,7 +100,9 @@ class Fared:
         self.unsaved.setdefault((ended.endpoint, number), Slot()).add(ended)
         if ended.wait_until_us and not ended.is_callers_key:
             self._waits[ended.endpoint] = max(ended.wait_until_us, self._waits.get(ended.endpoint, 0))
-        self._known.pop(ended.endpoint, None)
+        known = self._known.get(ended.endpoint)
+        if known is not None and not (known.stays and ended.outcome is Outcome.OK):
+            del self._known[ended.endpoint]
 
     def of(self, endpoints: Iterable[str], now_us: int, with_times: bool = False) -> Mapping[str, Health]:
         """The health of those endpoints that anything is known of; percentiles of times only where asked for."""
@@ -139,20 +151,21 @@ class Fared:
 
     def _health(self, endpoint: str, number: int, with_times: bool) -> Health:
         known = self._known.get(endpoint)
-        if known is not None and known[0] == number and known[1] >= with_times:
-            return known[2]
+        if known is not None and known.slot == number and known.with_times >= with_times:
+            return known.health
         slots = self._slots.get(endpoint, {})
         current = [(n, slot) for n, slot in slots.items() if number - _SLOTS < n <= number]
         recent = [slot for n, slot in current if n >= number - _RECENT_SLOTS]
+        faults = sum(slot.faults for _, slot in current)
         state = state_of(
             sum(slot.ok for _, slot in current),
-            sum(slot.faults for _, slot in current),
+            faults,
             sum(slot.ok for slot in recent),
             sum(slot.faults for slot in recent),
         )
         times = _times([slot for _, slot in current]) if with_times else (NOTHING_KNOWN, NOTHING_KNOWN)
         health = Health(state, self._waits.get(endpoint, 0), *times)
-        self._known[endpoint] = number, with_times, health
+        self._known[endpoint] = _Known(number, with_times, health, stays=not faults and not with_times)
         return health
 
 
