@@ -16,6 +16,7 @@ PAGES = [
     MODEL,
     st.Page(HERE / "views" / "providers.py", title="Providers"),
     st.Page(HERE / "views" / "calls.py", title="Calls"),
+    st.Page(HERE / "views" / "finance.py", title="Finance"),
     WHY,
     ONE_CALL,
 ]

@@ -17,12 +17,16 @@ from sqlalchemy import Engine, Select
 from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
+from collector.finance.deliver import log_lines
 from collector.finance.explain import Explanation, explain
+from collector.finance.overview import Overview, months_of
+from collector.finance.reconcile import Reconciliation, reconcile
 from collector.finance.why_total import Total, why_total
 from collector.ledger.engines import ledger_path, open_ledger
 from collector.ledger.questions import (
     about,
     ask,
+    booked,
     calls,
     failures,
     filters,
@@ -41,6 +45,7 @@ from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
 
 FRESH_S = 5
 CATALOG_S = 300
+MONTHS_US = 60_000_000
 BOOKS_S = 20  # they read the journal to its end
 NEWEST_REJECTS = 100
 PAGE_CALLS = 50
@@ -187,6 +192,26 @@ def accounts(its: Settings) -> list[Account]:
     return _accounts(its.ledger_url, _identity(its.ledger_url), str(its.journal_dir))
 
 
+def months(its: Settings) -> Overview:
+    """The months of the ledger: what each used and books."""
+    return _months(its.ledger_url, _identity(its.ledger_url), its.zone, now_us() // MONTHS_US)
+
+
+def closes(url: str) -> list[Any]:
+    """Every close there was, oldest first."""
+    return ask.rows(engine(url), booked.history())
+
+
+def compared(its: Settings, first_day: int, end_day: int) -> Reconciliation:
+    """The books of some UTC days held against what providers and invoices say."""
+    return _compared(its, its.ledger_url, _identity(its.ledger_url), first_day, end_day)
+
+
+def deliveries(url: str) -> list[Any]:
+    """The newest files that were delivered."""
+    return ask.rows(engine(url), log_lines())
+
+
 def rejects(url: str) -> tuple[list[Any], list[Any]]:
     """The rejects by reason, and the last of them one by one."""
     return _rejects(url, _identity(url))
@@ -269,6 +294,18 @@ def _catalog(_its: Settings, data_dir: str, config: str, changed: tuple[int, ...
 @st.cache_data(ttl=BOOKS_S, max_entries=4, show_spinner=False)
 def _accounts(url: str, identity: tuple[int, int], journal_dir: str) -> list[Account]:
     return account(_engine(url, identity), Path(journal_dir))
+
+
+@st.cache_data(ttl=BOOKS_S, max_entries=4, show_spinner=False)
+def _months(url: str, identity: tuple[int, int], zone: str, at: int) -> Overview:
+    its = _engine(url, identity)
+    return months_of(its, zones(its), zone, at * MONTHS_US)
+
+
+@st.cache_data(ttl=BOOKS_S, max_entries=20, show_spinner=False)
+def _compared(_its: Settings, url: str, identity: tuple[int, int], first_day: int, end_day: int) -> Reconciliation:
+    ledger = _engine(url, identity)
+    return reconcile(ledger, _its, zones(ledger), first_day, end_day)
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=4, show_spinner=False)

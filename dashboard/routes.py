@@ -15,14 +15,17 @@ from starlette.routing import BaseRoute, Route
 from collector.core.errors import CallmeterError, LedgerError
 from collector.core.selection import Selection, from_query, period_of, to_query
 from collector.finance import export
+from collector.finance.months import month_named
+from collector.ledger.questions.booked import books
 
-CSV_PATH = "/export.csv"
+CSV_PATH, MONTH_PATH = "/export.csv", "/month.csv"
 BY = ("day", "model", "provider")
 PAGES = (
     "overview",
     "model",
     "providers",
     "calls",
+    "finance",
     "call",
     "why",
     "collector",
@@ -60,6 +63,29 @@ def _pages(query: list[tuple[str, str]]) -> Iterator[bytes]:
     return chain([next(pages, b"")], pages)
 
 
+async def month_csv(request: Request) -> Response:
+    """What `callmeter export --booked` writes for a month, byte for byte; once it is closed, for ever the same."""
+    name = request.query_params.get("month", "")
+    try:
+        pages = await run_in_threadpool(_month_pages, name)
+    except LedgerError as error:
+        return PlainTextResponse(f"{error}\n", status_code=503)
+    except CallmeterError as error:
+        return PlainTextResponse(f"{error}\n", status_code=400)
+    headers = {"content-disposition": f'attachment; filename="callmeter-{name}.csv"', "cache-control": "no-store"}
+    return StreamingResponse(pages, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _month_pages(name: str) -> Iterator[bytes]:
+    from dashboard import cached  # as above
+
+    settings = cached.settings()
+    engine = cached.engine(settings.ledger_url)
+    month = month_named(name, books(engine).zone or settings.zone)
+    pages = export.pages(engine, cached.zones(engine), export.booked_request(month, finance=settings.finance))
+    return chain([next(pages, b"")], pages)
+
+
 async def alive(_: Request) -> Response:
     """Answers while the server runs, whatever state the ledger is in."""
     return PlainTextResponse("ok\n")
@@ -86,6 +112,7 @@ new MutationObserver(() => document.querySelectorAll("[data-testid=stMetricChart
 </script>"""
 ROUTES: list[BaseRoute] = [
     Route(CSV_PATH, export_csv),
+    Route(MONTH_PATH, month_csv),
     Route("/healthz", alive),
     *(Route(path, page) for path in ("/", *(f"/{name}" for name in PAGES))),
 ]

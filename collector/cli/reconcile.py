@@ -14,7 +14,6 @@ from collector.finance.aligned import aligned
 from collector.finance.gaps import PARTS
 from collector.finance.invoices import COLUMNS, enter
 from collector.finance.reconcile import Compared, Reconciliation, reconcile
-from collector.ledger.book import load_book
 from collector.ledger.engines import open_ledger
 from collector.ledger.questions.ask import declared_zones
 from collector.settings import Settings
@@ -53,14 +52,13 @@ def reconcile_command(settings: Settings, first_day: str, end_day: str, invoice:
     """
     days = parse_day(first_day), parse_day(end_day)
     days_period(*days, "UTC")
-    names = load_book(settings).names
     engine = open_ledger(settings.ledger_url, read_only=invoice is None)
     try:
         if invoice is not None:
             with ingest_lock(settings):
                 entered = enter(engine, invoice, now_us())
             click.echo(f"{invoice.name}: {entered} invoice totals entered", err=True)
-        found = reconcile(engine, names, declared_zones(engine), *days, _routers(settings))
+        found = reconcile(engine, settings, declared_zones(engine), *days)
     finally:
         engine.dispose()
     for line in lines(found):
@@ -95,8 +93,3 @@ def _cells(row: Compared) -> Iterator[str]:
 
 def _usd(amount: int | None) -> str:
     return "" if amount is None else format_usd(amount)
-
-
-def _routers(settings: Settings) -> set[str]:
-    known = settings.providers or settings.built_in
-    return {name for name, provider in known.items() if provider.kind == "openrouter"}

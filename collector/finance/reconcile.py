@@ -18,11 +18,13 @@ from collector.core.selection import Selection
 from collector.finance.gaps import Gap, Metered, Told, across_days, split, together, with_invoice
 from collector.finance.lines import Line, lines_of, sums_of
 from collector.finance.sources import price_sets, streamed
+from collector.ledger.book import load_book
 from collector.ledger.engines import sorting_on_disk
 from collector.ledger.questions.ask import AnyRow
 from collector.ledger.questions.billed import billed
 from collector.ledger.questions.items import sums_by_price
 from collector.ledger.questions.metered import invoiced, reported_per_day
+from collector.settings import Settings
 
 # Whose sums are taken for what, best first: sources tell of the same usage in different ways and never add up.
 COST_SOURCES = ("openai_costs", "anthropic_costs", "openrouter_activity")
@@ -74,6 +76,15 @@ Key = tuple[str, str, int]  # provider, model as compared, day
 
 
 def reconcile(
+    engine: Engine, settings: Settings, zones: Collection[str], first_day: int, end_day: int
+) -> Reconciliation:
+    """Holds the days [first_day, end_day), counted from 1970 UTC, against each other, by the price book's names."""
+    providers = settings.providers or settings.built_in
+    routers = {name for name, provider in providers.items() if provider.kind == "openrouter"}
+    return compare(engine, load_book(settings).names, zones, first_day, end_day, routers)
+
+
+def compare(
     engine: Engine, names: Names, zones: Collection[str], first_day: int, end_day: int, routers: Collection[str] = ()
 ) -> Reconciliation:
     """Holds the days [first_day, end_day), counted from 1970 UTC, against each other.

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from collector.core.periods import Period
+from collector.finance.gaps import PARTS as GAP_PARTS
 from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.figures import lines as line_figures
@@ -24,6 +25,8 @@ RIGHT = frozenset(
     | {"Input, $/M", "Output, $/M", "Images, $/K", "Input paid, $/M", "Input listed, $/M", "Cached"}
     | {"Attempts 1d", "Rate limited 1d", "Latency p50", "Latency p99", "Length", "Attempts ok", "Calls hit"}
     | {"Calls rescued", "Share", "Uptime", "Rate-limited share", "Out for", "Longest", "Age, days", "Size"}
+    | {"Metered", "Provider says", "Invoice", "Gap", "Coverage", "Cost in USD", "Booked in USD"}
+    | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )
 MOST_ROWS = 5_000  # that a browser is sent

@@ -19,7 +19,7 @@ def test_a_page_takes_over_what_its_own_link_says_nothing_of() -> None:
 def test_what_was_chosen_goes_along_to_every_page_and_comes_back(tab: Tab) -> None:
     chosen = {"period": "7d", "zone": "Asia/Kathmandu", "provider": ["flaky"], "compare": "nothing", "group": "app"}
     app = tab("demo", **chosen)
-    for page in ("providers", "model", "calls", "collector", "overview"):
+    for page in ("providers", "model", "calls", "finance", "collector", "overview"):
         app.query_params.clear()
         app.switch_page(f"views/{page}.py").run()
         assert not app.exception

@@ -17,7 +17,14 @@ from tests.dashboard import axe
 from tests.dashboard.browser import Tab
 from tests.processes import running
 
-PAGES = {"": 5, "model?model=m": 2, "providers": 2, "calls": 0, "collector": 0}  # with so many charts at least
+PAGES = {
+    "": 5,
+    "model?model=m": 2,
+    "providers": 2,
+    "calls": 0,
+    "finance": 0,
+    "collector": 0,
+}  # with so many charts at least
 LOOKS = (("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390))
 
 

@@ -15,6 +15,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "model": {},
     "providers": {},
     "calls": {},
+    "finance": {},
     "collector": {},
 }
 MODELS = {"demo": "openai/gpt-4o", "unpriced only": "acme/x", "down all day": "m", "hostile names": HOSTILE[0]}

@@ -17,6 +17,7 @@ from collector.finance.books import booked_differences
 from collector.finance.close import close, reopen
 from collector.finance.export import booked_request, export
 from collector.finance.months import month_named, month_of
+from collector.finance.overview import months_of
 from collector.ledger.check import check
 from collector.ledger.questions.booked import books
 from collector.ledger.reprice import Author, Which, reprice
@@ -55,7 +56,17 @@ def test_what_is_booked_adds_up_to_what_was_used(zone, first, acts):
         for month, content in handed_out.items():
             assert file_of(engine, folder, zone, month) == content
             assert_lines_hold(content)
+        assert_months_are_their_files(engine, folder, zone)
         engine.dispose()
+
+
+def assert_months_are_their_files(engine, folder, zone):
+    """The overview: over all months booked = used, and each month books what its file adds up to."""
+    months = months_of(engine, ZONES, zone, LATER_US).months
+    assert sum(each.used for each in months) == sum(each.own + each.corrections for each in months)
+    for each in months[-8:]:
+        total = file_of(engine, folder, zone, each.month).splitlines()[-1].split(",")[10]
+        assert parse_usd(total) == each.own + each.corrections
 
 
 def do(engine, folder, zone, act):

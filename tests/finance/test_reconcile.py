@@ -8,7 +8,7 @@ from collector.cli import main
 from collector.core.money import parse_usd
 from collector.core.periods import parse_day
 from collector.core.prices.names import Names
-from collector.finance.reconcile import reconcile
+from collector.finance.reconcile import compare
 from collector.ledger.schema import provider_sums
 from tests.stored import ZONES, store
 from tests.tables import calls
@@ -31,7 +31,7 @@ def say(engine, source, day, provider, model="", line="", usd=None, **stated):
 
 
 def compared(engine, routers=()):
-    found = reconcile(engine, NAMES, ZONES, FIRST, END, routers)
+    found = compare(engine, NAMES, ZONES, FIRST, END, routers)
     return {(row.first_day - FIRST + 1, row.provider, row.model): row for row in found.days}, found.invoices
 
 

@@ -1,0 +1,58 @@
+"""Finance: the months and their closes, the files that were delivered, and the books against providers and invoices."""
+
+import streamlit as st
+
+from collector.core.periods import DAY_S, SECOND_US
+from dashboard import cached
+from dashboard.frames import finance
+from dashboard.routes import MONTH_PATH
+from dashboard.views import parts, scope
+
+its = scope.current()
+
+
+def _months() -> None:
+    found = cached.months(its.settings)
+    parts.heading("Months", finance.months_say(found))
+    parts.rows(finance.month_table(found, MONTH_PATH), "months", "Months and what they book", links=["File"])
+
+
+def _closes() -> None:
+    closes = cached.closes(its.settings.ledger_url)
+    if not closes:
+        parts.nothing("No month was closed yet", "A close keeps a month's file for ever.", "callmeter close --help")
+        return
+    parts.heading("Closes", "Every close there was, with what was handed out then")
+    parts.rows(finance.close_table(closes), "closes", "Closes")
+
+
+def _compared() -> None:
+    period = its.period()
+    first, end = period.start_us // SECOND_US // DAY_S, -(-period.end_us // SECOND_US // DAY_S)
+    found = cached.compared(its.settings, first, end)
+    if not found.days:
+        parts.absent("Metered, reported, invoiced", "Nothing was metered or reported in these days.")
+        return
+    parts.heading(
+        "Metered, reported, invoiced",
+        finance.compared_says(found.days),
+        "By UTC day, whole providers and models: filters leave it as it is; amounts in USD",
+    )
+    parts.rows(finance.compared_table(found.days), "compared", "Metered and reported by day, provider and model")
+    if found.invoices:
+        parts.heading("Invoices", finance.compared_says(found.invoices))
+        parts.rows(finance.compared_table(found.invoices), "invoices", "Invoices against what was metered")
+
+
+def _deliveries() -> None:
+    rows = cached.deliveries(its.settings.ledger_url)
+    if not rows:
+        parts.absent("Delivered files", "None: with `folder` under [finance] each day's and month's file is delivered.")
+        return
+    parts.heading("Delivered files", "The newest first")
+    parts.rows(finance.delivery_table(rows), "deliveries", "Delivered files")
+
+
+for section in (_months, _closes, _compared, _deliveries):
+    with st.container(border=True):
+        section()

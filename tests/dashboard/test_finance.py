@@ -1,0 +1,99 @@
+"""The finance page: months, closes, files and the comparison, from the ledger to the last digit."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from collector.finance.close import close, reopen
+from collector.finance.export import booked_request, export
+from collector.finance.months import month_named
+from collector.ledger.schema import provider_sums
+from dashboard import cached
+from dashboard.frames import finance
+from dashboard.routes import ROUTES
+from tests.dashboard.ledgers import NOW
+from tests.stored import ZONES, store
+from tests.tables import calls, instant
+
+Tab = Callable[..., AppTest]
+TABLE = """
+    2026-08-01T12:00 openai m 1000/0   ok
+    2026-09-30T12:00 openai m 1000/500 ok
+    2026-10-02T12:00 openai m 20/0     ok
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return store(tmp_path, calls(TABLE), now_us=NOW)
+
+
+def shown(app: AppTest, column: str) -> list[object]:
+    return next(list(table.value[column]) for table in app.dataframe if column in table.value)
+
+
+def test_months_say_what_they_used_and_book(tab: Tab, engine: Engine, tmp_path: Path) -> None:
+    close(engine, ZONES, "2026-09", "UTC", "ann", NOW)
+    store(tmp_path, calls("2026-09-30T13:00 openai m 1000/0 ok"), now_us=NOW)
+    app = tab(tmp_path, "finance")
+    assert not app.exception
+    assert shown(app, "Month")[:3] == ["2026-10", "2026-09", "2026-08"]
+    assert shown(app, "State")[:3] == ["open", "closed", "before the first close"]
+    assert shown(app, "Used by now, USD") == list(map(Decimal, ("0.0002", "0.035", "0.01")))
+    assert shown(app, "Own, USD") == list(map(Decimal, ("0.0002", "0.025", "0.01")))
+    assert shown(app, "Corrections, USD") == list(map(Decimal, ("0.01", "0", "0")))
+    assert "which is what was used" in "\n".join(part.value for part in app.caption)
+    assert shown(app, "File")[1] == "/month.csv?month=2026-09"
+
+
+def test_closes_tell_who_opened_a_month_again_and_why(tab: Tab, engine: Engine, tmp_path: Path) -> None:
+    close(engine, ZONES, "2026-09", "UTC", "ann", NOW)
+    reopen(engine, "2026-09", "<b>wrong</b>", "bob", NOW)
+    app = tab(tmp_path, "finance")
+    assert (shown(app, "By"), shown(app, "Opened by"), shown(app, "Because")) == (["ann"], ["bob"], ["<b>wrong</b>"])
+    assert "<b>" not in "".join(part.value for part in [*app.markdown, *app.caption])
+
+
+def test_the_comparison_is_exact(tab: Tab, engine: Engine, tmp_path: Path) -> None:
+    row = {"source": "openai_costs", "provider": "openai", "model": "m", "key": "", "line": "", "read_at": 1}
+    with engine.begin() as connection:
+        day = instant("2026-10-02T00:00") // 86_400_000_000
+        connection.execute(sa.insert(provider_sums).values(**row, day=day, cost=300_000_001, requests=None))
+    app = tab(tmp_path, "finance", period="2026-10")
+    assert shown(app, "Metered") == ["0.0002"]
+    assert shown(app, "Provider says") == ["0.000300000001"]
+    assert (shown(app, "Gap"), shown(app, "Unexplained")) == (["0.000100000001"], ["0.000100000001"])
+
+
+def test_without_anything_each_section_says_what_would_fill_it(tab: Tab, engine: Engine, tmp_path: Path) -> None:
+    app = tab(tmp_path, "finance", period="2026-10-10..2026-10-11")
+    assert not app.exception
+    said = "\n".join(part.value for part in [*app.text, *app.caption, *app.markdown, *app.code])
+    for words in ("No month was closed yet", "Nothing was metered", "callmeter close", "folder"):
+        assert words in said
+
+
+def test_the_file_of_a_month_is_the_one_that_export_writes(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLMETER_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(cached, "now_us", lambda: NOW)
+    close(engine, ZONES, "2026-09", "UTC", "ann", NOW)
+    client = TestClient(Starlette(routes=ROUTES))
+    export(engine, ZONES, booked_request(month_named("2026-09", "UTC")), tmp_path / "out.csv")
+    answer = client.get("/month.csv?month=2026-09")
+    assert (answer.status_code, answer.content) == (200, (tmp_path / "out.csv").read_bytes())
+    assert answer.headers["content-disposition"] == 'attachment; filename="callmeter-2026-09.csv"'
+    wrong = client.get('/month.csv?month=";evil')
+    assert (wrong.status_code, "is not a month: write it as 2026-10" in wrong.text) == (400, True)
+
+
+def test_nothing_told_is_said_so() -> None:
+    assert finance.compared_says([]) == "No provider says what it charged for these days"
