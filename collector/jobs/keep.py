@@ -1,6 +1,7 @@
 """Jobs of keeping: what is old is pruned, and a backup is made and tried."""
 
 import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +9,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from collector.core.errors import CallmeterError
-from collector.jobs.work import Work
+from collector.jobs.work import DAY_S, Work
 from collector.ledger.backup import backup, restore
 from collector.ledger.book import load_book
 from collector.ledger.check import check
@@ -47,10 +48,18 @@ def run_backup(work: Work) -> int:
     if not file.exists():
         backup(work.settings, file, work.now_us)
     try_backup(work.settings, file, work.now_us)
+    _clear(folder, work.now_us)
     made = sorted(path for path in folder.iterdir() if _BACKUP.fullmatch(path.name))
     for old in made[: -work.settings.backups.keep]:
         old.unlink()
     return min(len(made), work.settings.backups.keep)
+
+
+def _clear(folder: Path, now_us: int) -> None:
+    """Removes what a backup, or its trial, left that was killed a day ago."""
+    for path in folder.glob(".callmeter-*"):
+        if path.stat().st_mtime < now_us / 1e6 - DAY_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def try_backup(settings: Settings, file: Path, now_us: int) -> None:

@@ -2,7 +2,6 @@
 
 from collector.alerts import deliver, look
 from collector.alerts.rules import Look
-from collector.clock import now_us
 from collector.core.errors import SourceError
 from collector.intake.pulls.asking import Asker, Bounds
 from collector.jobs.work import Job, Work
@@ -12,7 +11,7 @@ def run_alerts(work: Work, jobs: tuple[Job, ...]) -> int:
     """Looks at every rule of ALERTS, and tells what is new; how many messages were sent."""
     named = [(job.name, job.period_s) for job in jobs if job.is_set(work.settings)]
     failed = look(Look(work.settings, work.engine, work.now_us, named))
-    sent, missed = deliver(work.engine, work.settings.channels, now_us)
+    sent, missed = deliver(work.engine, work.settings.channels, lambda: work.now_us)
     if failed or missed:
         raise SourceError("; ".join([*failed, *missed]))
     return sent
