@@ -3,21 +3,25 @@
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from openrouter.operations.getcurrentkey import GetCurrentKeyResponse
 
 from collector.cli import main
+from collector.core.calls import Call
 from collector.core.errors import StateError, UsageError
 from collector.core.outcomes import Outcome
-from collector.intake.gateway.shared import rates
+from collector.intake.gateway.shared import budgets, rates
 from collector.intake.gateway.shared.keys import PREFIX, Key, all_keys, create, digest_of, disable
 from collector.intake.gateway.shared.state import State
 from collector.settings import Endpoint, Provider, Settings
 from tests.gateway.inside import ANSWER, QUESTION, Answered, Asking, Inside, calls, inside, plain
+from tests.stored import store
 
 NOW_US = 1_790_000_000_000_000
 DAY_US = 86_400_000_000
@@ -280,6 +284,44 @@ def test_a_locked_file_refuses_what_has_to_be_counted_and_nothing_else(tmp_path:
         assert (await gateway.ask(QUESTION, **bearer(text))).status == 200
 
     asked(tmp_path, what, plain(ANSWER), plain(ANSWER))
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
+def test_a_key_tells_what_was_spent_with_it_and_what_is_left(tmp_path: Path, prefix: str) -> None:
+    made, text = create(state_of(tmp_path), "web", NOW_US, limit=3 * 10**12, period="week", rpm=60, expires_us=FAR_US)
+    now = time.time_ns() // 1000
+    spent = [
+        Call(f"{n:032x}", "gateway", now, Outcome.OK, model="m", key=key, meters={"input": 1}, cost=n * 10**9)
+        for n, key in ((5, made.id), (7, None))
+    ]
+    store(tmp_path, spent).dispose()
+    with state_of(tmp_path).once() as connection:
+        assert made.budget is not None
+        budgets.spend(connection, made.budget, 10**12, "UTC", now)
+
+    async def what(gateway: Inside) -> None:
+        client = Asking(b"", f"{prefix}/key", "GET", **bearer(text))
+        await gateway.gateway(client.scope, client.receive, client.send)
+        told = GetCurrentKeyResponse.model_validate(Answered(client.messages).json).data  # the SDK's own, strict
+        assert told.label == f"{made.id} (web)"
+        assert (told.limit, told.limit_remaining, told.limit_reset) == (3, 2, "weekly")
+        assert {told.usage, told.usage_daily, told.usage_weekly, told.usage_monthly} == {0.005}
+        assert (told.rate_limit.requests, told.rate_limit.interval) == (60, "1m")
+        assert told.expires_at is not None
+        assert [(each.scope, each.spend_usd, each.remaining_usd) for each in told.budgets] == [("key_limit", 1, 2)]
+        assert text not in Answered(client.messages).body.decode()
+
+    asked(tmp_path, what, b"", ledger_url=f"sqlite:///{tmp_path}/callmeter.db")
+
+
+def test_without_keys_the_calls_without_one_are_told(tmp_path: Path) -> None:
+    async def what(gateway: Inside) -> None:
+        client = Asking(b"", "/api/v1/key", "GET")
+        await gateway.gateway(client.scope, client.receive, client.send)
+        told = GetCurrentKeyResponse.model_validate(Answered(client.messages).json).data
+        assert (told.label, told.limit, told.usage, told.budgets) == ("no key", None, 0, [])
+
+    asked(tmp_path, what, b"")
 
 
 @pytest.fixture

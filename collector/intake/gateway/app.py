@@ -44,7 +44,8 @@ class Gateway:
         self._running = 0
         self._stopping = False
         self.refusals: Counter[str] = Counter()
-        self._reading = Reading(Sources(services.settings, services.tariff.book, services.shared.turned_away))
+        shared = services.shared
+        self._reading = Reading(Sources(services.settings, services.tariff.book, shared.turned_away, shared.standing))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -146,7 +147,7 @@ class Gateway:
         elif found is not None:
             page, parts = found
             host = client.headers.get(b"host", b"").decode("latin-1")
-            asked = Asked(page.surface, parts, query, time.time_ns() // 1000, host)
+            asked = Asked(page.surface, parts, query, time.time_ns() // 1000, host, gate)
             await self._reading.answer(client, page, asked)
         else:
             served = ", ".join([*BY_PATH, *_STATES, *(page.path for page in PAGES)])

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from collector.core.budgets import Budget
 from collector.core.prices import PriceBook
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.operations import Surface
+from collector.intake.gateway.shared.budgets import Standing
+from collector.intake.gateway.shared.keys import Key
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     query: bytes
     now_us: int
     host: str = ""
+    key: Key | None = None  # the gateway key that it came with
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -39,14 +43,22 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Sources:
-    """What pages are made from; `counters` tells by reason what all workers turned away without its being a call."""
+    """What pages are made from.
+
+    `counters` tells by reason what all workers turned away without its being a call, `standing` how a budget stands.
+    """
 
     def __init__(
-        self, settings: Settings, book: PriceBook | None = None, counters: Callable[[], Mapping[str, int]] = dict
+        self,
+        settings: Settings,
+        book: PriceBook | None = None,
+        counters: Callable[[], Mapping[str, int]] = dict,
+        standing: Callable[[Budget, int], Standing] | None = None,
     ) -> None:
         self.settings = settings
         self.book = book
         self.counters = counters
+        self.standing = standing
         self.tails: dict[str, tuple[int, int | None]] = {}  # of the journal's segments, as questions.books has them
         self.metrics = 0.0, b""  # when they were last made, and their text
         self._engine: Engine | None = None

@@ -44,6 +44,7 @@ _ON_SURFACES = (
     ("/models/{slug}/endpoints", "endpoints:of_model", "Likewise, of a model without an author."),
     ("/models/{model...}", "models:one", "One model."),
     ("/model/{author}/{slug}", "models:one", "One model."),
+    ("/key", "key:current", "The key that is sent: its limit, what is left of it, what was spent."),
     ("/generation", "generation:one", "One call: tokens, cost, attempts."),
 )
 PAGES = (
