@@ -118,11 +118,14 @@ def speed(answer: Answer, period: Period, now_us: int, what: str) -> None:
     axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
     found = speeds.by_group(answer.rows)
     shown = list(found)[:MOST_SERIES]
-    figure = line_figures.lines(
-        speeds.lines(answer.rows, axis, shown, measure, percentile), axis, shown, speeds.MEASURES[measure].suffix
-    )
+    frame, table = speeds.lines(answer.rows, axis, shown, measure, percentile), speeds.table(found, what)
     says = speeds.says(found, measure, percentile)
-    chart(title, says, figure, speeds.table(found, what), "speed", is_titled=True)
+    if frame["value"].isna().all():
+        absent("", f"{says}. No bucket has the {speeds.FEWEST} that a percentile needs.")
+        behind(title, table, "speed")
+        return
+    figure = line_figures.lines(frame, axis, shown, speeds.MEASURES[measure].suffix)
+    chart(title, says, figure, table, "speed", is_titled=True)
 
 
 def rows(

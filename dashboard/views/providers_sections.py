@@ -87,7 +87,9 @@ def _limited(by_provider: uptime.Tallies, axis: axes.Axis) -> None:
 def _errors(its: scope.Scope, now_us: int) -> None:
     days, period, span = its.settings.limits.row_query_days, its.period(), "in this period"
     if period.end_us - period.start_us > days * DAY_S * SECOND_US:
-        period, span = parse_period(f"{days}d", its.selection.zone, now_us), f"in the last {days} days"
+        end_us = min(period.end_us, now_us)
+        period = Period(end_us - days * DAY_S * SECOND_US, end_us, period.zone)
+        span = f"in the last {days} days of this period"
     answer = cached.answers(("errors",), its.selection, period, its.settings)["errors"]
     table = providers.error_table(answer.rows, its.selection.zone)
     failed = texts.count(sum(row.attempts for row in answer.rows), "failed attempt")
