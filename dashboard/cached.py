@@ -33,6 +33,7 @@ from collector.ledger.questions import (
     items,
     latency,
     prices,
+    pulled,
     spend,
     uptime,
     usage,
@@ -176,10 +177,11 @@ def price_bodies(digests: frozenset[str], url: str) -> dict[str, str]:
 
 
 def catalog(its: Settings) -> Catalog:
-    """Cards, endpoints and list prices; read anew when a file of theirs has changed, and once in CATALOG_S."""
+    """Cards, endpoints and list prices; read anew when a file or a pulled price changed, and once in CATALOG_S."""
     files = (its.config_path, its.data_dir / "prices.toml")
     changed = tuple(path.stat().st_mtime_ns if path and path.exists() else 0 for path in files)
-    return _catalog(its, str(its.data_dir), str(its.config_path), changed)
+    stamps = (*changed, pulled.stamp(engine(its.ledger_url)))
+    return _catalog(its, str(its.data_dir), str(its.config_path), stamps)
 
 
 def not_booked(its: Settings) -> Waiting:
@@ -287,7 +289,7 @@ def _price_bodies(url: str, identity: tuple[int, int], digests: frozenset[str]) 
 
 
 @st.cache_resource(ttl=CATALOG_S, max_entries=4, show_spinner=False)
-def _catalog(_its: Settings, data_dir: str, config: str, changed: tuple[int, ...]) -> Catalog:
+def _catalog(_its: Settings, data_dir: str, config: str, stamps: tuple[Any, ...]) -> Catalog:
     return Catalog(_its)
 
 
