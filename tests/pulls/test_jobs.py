@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import sqlalchemy as sa
 from collector.core.calls import Quality
 from collector.core.outcomes import Outcome
 from collector.core.periods import DAY_S, Period, format_day, parse_day
+from collector.core.prices.book import Files
+from collector.core.prices.names import Names
 from collector.jobs import JOBS, collect, job_named, last_runs
 from collector.ledger.book import load_book
+from collector.ledger.book.report import check_book
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger
 from collector.ledger.journal import Writer
@@ -228,6 +232,9 @@ def test_pulled_prices_reach_the_book_from_when_they_were_read(tmp_path: Path) -
     assert [price_of(settings, "m", at) for at in (NOON, later)] == [10_000_000, 12_000_000]
     assert [price_of(settings, "n", at) for at in (NOON, later)] == [20_000_000, 20_000_000]
     assert price_of(settings, "m", later, "elsewhere") is None
+    verdict = check_book(settings, Files("none", (), Names()), date(2026, 11, 28))
+    read = [sentence.split("read on ")[1] for sentence in verdict.sources if "read on" in sentence]
+    assert {format_day(NOON // DAY_US), format_day((NOON + DAY_US) // DAY_US)} <= {each[:10] for each in read}
     assert check(ledger(settings), settings.journal_dir) == []
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from collector.core.meters import METERS
 from collector.core.money import format_usd
-from collector.core.prices.checks import describe, problems
+from collector.core.prices.checks import day_text, describe, problems
 from collector.core.prices.names import Names
 from collector.core.prices.sets import PriceSet
 from collector.core.told import IN_FORCE, WAITING, PulledPrice
@@ -57,8 +57,9 @@ def dated(entries: Sequence[PulledPrice]) -> Iterator[PriceSet]:
     ordered = sorted(entries, key=lambda each: (each.read_at, each.id))
     for entry, following in zip(ordered, [*ordered[1:], None], strict=True):
         until = following.read_at if following else None
+        read = day_text(entry.read_at)[:10]
         for plain in entry.sets:
-            yield msgspec.structs.replace(PriceSet.from_plain(plain), starts=entry.read_at, until=until)
+            yield msgspec.structs.replace(PriceSet.from_plain(plain), starts=entry.read_at, until=until, checked=read)
 
 
 def _undated(price_set: PriceSet) -> PriceSet:

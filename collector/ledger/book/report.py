@@ -14,6 +14,7 @@ from collector.core.prices.notices import STALE_DAYS, age_days, image_notice, so
 from collector.core.prices.sets import PER_IMAGE
 from collector.ledger.book.endpoints import stated_sets
 from collector.ledger.book.load import names_of, own_sets, shipped_sets
+from collector.ledger.book.pulled import pulled_sets
 from collector.settings import Settings
 
 
@@ -62,7 +63,7 @@ def one_line(found: Found, today: date) -> tuple[str, ...]:
 
 
 class Verdict(NamedTuple):
-    """What a check of the book found: `wrong` entries are refused, `sources` and `notices` are for the reader."""
+    """What a check of the book found: `wrong` entries are refused; `sources` and `notices` are for the reader."""
 
     entries: int
     sources: list[str]
@@ -81,7 +82,8 @@ def check_book(settings: Settings, long_list: Source, today: date) -> Verdict:
         *problems(own, names, [*shipped, *beside]),
         *problems(shipped, names, beside),
     ]
-    return Verdict(len(checked), list(_sources(checked, today)), wrong, list(_notices(checked, today)))
+    sources = list(_sources([*checked, *pulled_sets(settings)], today))
+    return Verdict(len(checked), sources, wrong, list(_notices(checked, today)))
 
 
 def _sources(sets: list[PriceSet], today: date) -> Iterator[str]:
