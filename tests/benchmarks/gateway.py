@@ -3,8 +3,9 @@
     python -m tests.benchmarks.gateway [--rounds 3] [--seconds 3] [--only interval|always] [--ingest]
 
 JSON at 16 connections, streams of 50 chunks at 16, and the added median latency at one connection, on which a request
-goes out a millisecond after the last answer (and, not judged, at once: then nothing on the way ever sleeps). Medians of
-rounds in which the contestants take turns. With --ingest a process beside the gateway keeps the ledger up to date.
+goes out a millisecond after the last answer (and, not judged, at once: then nothing on the way ever sleeps). Every
+call is routed: two endpoints of the model, drawn by price. Medians of rounds in which the contestants take turns.
+With --ingest a process beside the gateway keeps the ledger up to date.
 """
 
 import argparse
@@ -32,10 +33,17 @@ _SETTINGS = """
 fsync = "{mode}"
 [providers.bench]
 base_url = "http://127.0.0.1:{port}/v1"
+[providers.dearer]
+base_url = "http://127.0.0.1:{port}/v1"
 [[endpoints]]
 model = "{model}"
 provider = "bench"
 input_usd_per_m = 10
+output_usd_per_m = 30
+[[endpoints]]
+model = "{model}"
+provider = "dearer"
+input_usd_per_m = 11
 output_usd_per_m = 30
 """
 
@@ -97,14 +105,14 @@ def _gateways(
 
 
 def gateway_at(
-    port: int, home: Path, mode: str, upstream_port: int, *, ingest: bool = False
+    port: int, home: Path, mode: str, upstream_port: int, *, ingest: bool = False, workers: int = 1
 ) -> AbstractContextManager[int]:
-    """A gateway of one worker with the model of the upstream, in a new directory."""
+    """A gateway with the model of the upstream, in a new directory."""
     home.mkdir()
     values = {"mode": mode, "model": upstream.MODEL, "port": upstream_port}
     (home / "callmeter.toml").write_text(_SETTINGS.format(**values))
     command = python("-m", "collector.cli", "--data-dir", home, "--config", home / "callmeter.toml")
-    command += ["gateway", "--port", str(port), *([] if ingest else ["--no-ingest"])]
+    command += ["gateway", "--port", str(port), "--workers", str(workers), *([] if ingest else ["--no-ingest"])]
     return running(command, port, home / "gateway.out")
 
 
