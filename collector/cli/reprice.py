@@ -7,6 +7,7 @@ import click
 from collector.cli.acts import ingest_lock, os_user
 from collector.cli.bars import bar
 from collector.cli.context import pass_settings
+from collector.cli.unpriced import whose
 from collector.clock import now_us
 from collector.core.money import format_usd
 from collector.core.periods import check_zone, days_period, parse_day
@@ -106,9 +107,9 @@ def _left(report: Report) -> Iterator[str]:
     yield ""
     yield f"unpriced stay {_calls(sum(each.calls for each in report.left.values()))}:"
     some = sorted(report.left.items(), key=lambda each: (-each[1].calls, each[0]))
-    for (_, _, reason), left in some[:SHOWN]:
+    for (model, provider, reason), left in some[:SHOWN]:
         used = ", ".join(f"{quantity:,} {meter}" for meter, quantity in left.meters.items()) or "nothing stated"
-        yield f"  {_calls(left.calls)}: {reason} ({used})"
+        yield f"  {_calls(left.calls)}: {whose(reason, model, provider)} ({used})"
     if len(some) > SHOWN:
         yield f"  and {len(some) - SHOWN:,} more models or reasons"
 

@@ -43,7 +43,15 @@ def _line(row: AnyRow) -> str:
     when = format_day(row.first_day)
     if row.last_day != row.first_day:
         when += f" to {format_day(row.last_day)}"
-    return f"unpriced: {row.calls:,} {_calls(row.calls)}, {row.reason} ({', '.join(used) or 'no usage stated'}), {when}"
+    why = whose(row.reason, row.model, row.provider)
+    return f"unpriced: {row.calls:,} {_calls(row.calls)}, {why} ({', '.join(used) or 'no usage stated'}), {when}"
+
+
+def whose(reason: str, model: str | None, provider: str | None) -> str:
+    """A reason with the model and the provider that it is about, where it does not name them itself."""
+    if model and model in reason:
+        return reason
+    return f"{reason}: {model or 'no model'} at {provider or 'no provider'}"
 
 
 def _calls(count: int) -> str:

@@ -137,6 +137,15 @@ def test_prices_check_lists_what_is_unpriced_and_the_line_that_fills_it_in(run: 
     ]
 
 
+def test_a_reason_that_names_no_model_is_told_with_it(tmp_path: Path) -> None:
+    store(tmp_path, calls("12:00 acme acme/house - ok\n12:01 - - - ok"), book=PriceBook()).dispose()
+    listed = CliRunner().invoke(main, ["--data-dir", str(tmp_path), "prices", "check"]).stdout
+    assert "unpriced: 1 call, no usage was reported: acme/house at acme (no usage stated), 2026-10-01" in listed
+    assert "unpriced: 1 call, no usage was reported: no model at no provider (no usage stated), 2026-10-01" in listed
+    told = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *OCTOBER, "--dry-run"]).stdout
+    assert "  1 call: no usage was reported: acme/house at acme (nothing stated)" in told
+
+
 KILLED = """
 import os, signal, sys
 from collector.ledger import reprice as module
