@@ -12,6 +12,8 @@ from collector.finance.aligned import aligned
 from collector.finance.close import close, reopen
 from collector.finance.manifest import from_json
 from collector.finance.records import instant
+from collector.jobs.books import run_drain
+from collector.jobs.work import Work
 from collector.ledger.engines import open_ledger
 from collector.ledger.questions.ask import AnyRow, declared_zones, rows
 from collector.ledger.questions.booked import history
@@ -45,6 +47,7 @@ def close_command(settings: Settings, month: str | None, zone: str | None) -> No
         return
     engine = open_ledger(settings.ledger_url)
     try:
+        run_drain(Work(settings, engine, now_us()))  # what is journalled by now belongs to its month
         with ingest_lock(settings):
             manifest = close(engine, declared_zones(engine), month, zone, os_user(), now_us(), settings.finance)
     finally:

@@ -34,7 +34,7 @@ LATER_US = 1_800_000_000_000_000
 some_calls = st.lists(random_call(), min_size=1, max_size=6).map(distinct)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from(FIVE_ZONES),
     some_calls,

@@ -5,8 +5,9 @@ from click.testing import CliRunner
 
 from collector.cli import close as module
 from collector.cli import main
+from collector.ledger.journal import Writer
 from tests.stored import store
-from tests.tables import calls, instant
+from tests.tables import call, calls, instant
 
 TABLE = "2026-10-01T12:00 openai m 1000/500 ok app=shop\n2026-10-02T12:00 openai none 1/1 ok"
 OCTOBER = ("--from", "2026-10-01", "--to", "2026-11-01")
@@ -60,6 +61,13 @@ def test_wrong_use_is_exit_code_2_and_says_what_to_write(run, arguments, said):
     done = run(*arguments)
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def test_calls_that_wait_in_the_journal_are_in_the_month_that_is_closed(run, tmp_path):
+    writer = Writer(tmp_path / "journal", "test", fsync="interval")
+    writer.whole(call("2026-10-31T12:00 openai m 1000/0 ok"))
+    writer.stop()
+    assert "5 rows, 3 calls, 0.025 USD" in run("close", "2026-10", "--zone", "UTC").stdout
 
 
 def test_months_are_booked_in_no_other_zone(run, tmp_path):
