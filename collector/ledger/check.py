@@ -1,6 +1,7 @@
 """Proves that the books agree with themselves: every difference is a sentence that names both numbers.
 
-1. Rows = cells: quarters and users from the rows, days from the quarters, by SQL that shares nothing with ingest.
+1. Rows = cells: quarters and users from the rows, days from the quarters, totals from the days, by SQL that shares
+   nothing with ingest.
    Where rows were pruned: rows + pruned = quarters by UTC day, and users = days in sums without users.
 2. Health cells, made anew from the rows in a database of their own; where rows were pruned, by UTC day.
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
@@ -55,6 +56,7 @@ def check(engine: Engine, journal_dir: Path | None = None, progress: Progress | 
             _quarters(connection),
             _days(connection),
             _users(connection),
+            _totals(connection),
             _rows(connection, progress),
             _attempts(connection),
             broken_chains(connection),
@@ -157,6 +159,19 @@ def _pruned_users(connection: Connection, zone: str, zone_id: int, day: int) -> 
     )
     for _, sentence in _differences(connection, users, days, keys):
         yield f"{format_day(day)} in {zone}, users, {sentence}"
+
+
+def _totals(connection: Connection) -> Iterator[str]:
+    """The totals by one dimension against the day cells and, of users, the user cells."""
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
+    for dimension, code in schema.DIMENSION_CODES.items():
+        table, value = ("user_days" if dimension == "user" else "usage_days"), (f'"{dimension}"' if dimension else "0")
+        days = f"SELECT zone, day, {value}, reason, outcome, {sums} FROM {table} GROUP BY 1, 2, 3, 4, 5"
+        totals = f"SELECT zone, day, value, reason, outcome, {_columns(_SUMS)} FROM day_totals WHERE dimension = {code}"
+        keys = ("zone", "day", dimension, "reason", "outcome")
+        for key, sentence in _differences(connection, _Side("the cells", days), _Side("the total", totals), keys):
+            yield f"{format_day(key[1])} in {declared.get(key[0], key[0])}, totals by {dimension or 'day'}, {sentence}"
 
 
 def _each_day(connection: Connection, table: Table) -> Iterator[tuple[str, int, int, int, int]]:

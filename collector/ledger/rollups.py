@@ -54,6 +54,8 @@ _COMMON_SLOTS = tuple(_SLOTS[name] for name in COMMON_METERS)
 _COST_SLOT = len(METERS) + 1
 _WIDTH = len(METERS) + 4
 
+_BY_USER = schema.DIMENSION_CODES["user"]
+
 # the counts of a health cell, in the order of its columns, and after them its histograms
 _COUNTS = 12
 _OTHER = 3
@@ -76,6 +78,7 @@ ROLLUPS = (
     Rollup(schema.usage_quarters),
     Rollup(schema.usage_days),
     Rollup(schema.user_days),
+    Rollup(schema.day_totals),
     Rollup(schema.health, is_health=True),
 )
 
@@ -139,6 +142,7 @@ class Cells:
 
     def write(self, connection: Connection, names: Mapping[str, str] | None = None) -> None:
         """Adds everything counted to the tables and forgets it. `names` stands other tables in for the usual ones."""
+        made: dict[Table, list[Row]] = {}
         for rollup in ROLLUPS:
             name = (names or {}).get(rollup.table.name, rollup.table.name)
             if names is not None and rollup.table.name not in names:
@@ -146,7 +150,8 @@ class Cells:
             if rollup.is_health:
                 _write_health(connection, name, self._health_cells())
             else:
-                _write_usage(connection, rollup.table, name, self._usage_rows(rollup.table))
+                made[rollup.table] = self._usage_rows(rollup.table, made)
+                _write_usage(connection, rollup.table, name, made[rollup.table])
         self._forget()
 
     def _forget(self) -> None:
@@ -193,10 +198,12 @@ class Cells:
             key = (HOURS, five // 12, days, model, provider)
         return self._health[key]
 
-    def _usage_rows(self, table: Table) -> list[Row]:
-        """What is to be added to a table; a key may be there more than once."""
+    def _usage_rows(self, table: Table, made: Mapping[Table, list[Row]]) -> list[Row]:
+        """What is to be added to a table, after those `made` before; a key may be there more than once."""
         if table is schema.usage_quarters:
             return [] if self._only_days else [key + tuple(sums) for key, sums in self._usage.items()]
+        if table is schema.day_totals:
+            return _totals_of(made[schema.usage_days], made[schema.user_days])
         cells = self._usage_by_days() if table is schema.usage_days else self._users
         return [
             (zone, days[n], *rest, *sums)
@@ -304,6 +311,7 @@ def _days_from_cells(connection: Connection, zones: Mapping[str, int], first_day
                 health.setdefault((at, day, row.model, row.provider), Health()).add(health_of(row))
     rows = [key + tuple(sums) for key, sums in usage.items()]
     _write_usage(connection, schema.usage_days, schema.usage_days.name, rows)
+    _write_usage(connection, schema.day_totals, schema.day_totals.name, _totals_of(rows, ()))
     _write_health(connection, schema.health.name, health)
 
 
@@ -378,6 +386,17 @@ def _add(row: Row, sign: int, one: Sums, other: Sums) -> None:
 def _fold(cells: dict[Key, Sums], key: Key, sums: Sums) -> None:
     known = cells.get(key)
     cells[key] = sums if known is None else list(map(add, known, sums))
+
+
+def _totals_of(days: Iterable[Row], users: Iterable[Row]) -> list[Row]:
+    """What rows of usage_days and user_days add to day_totals."""
+    cells: dict[Key, Sums] = {}
+    for zone, day, model, provider, app, key, _, reason, outcome, *sums in days:
+        for dimension, value in enumerate((0, model, provider, app, key)):
+            _fold(cells, (zone, dimension, day, value, reason, outcome), sums)
+    for zone, day, user, _, _, _, reason, outcome, *sums in users:
+        _fold(cells, (zone, _BY_USER, day, user, reason, outcome), sums)
+    return [key + tuple(sums) for key, sums in cells.items()]
 
 
 def _rare_amounts(row: Row) -> list[tuple[int, int]]:

@@ -175,6 +175,10 @@ usage_quarters = _cell("usage_quarters", "quarter", "model", "provider", "app", 
 usage_days = _cell("usage_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
 user_days = _cell("user_days", "zone", "day", "user", "model", "provider", "price", "reason", "outcome")
 
+# Day cells once more, by one dimension of these at a time, whose id is `value`: most screens ask for no more.
+DIMENSION_CODES = {"": 0, "model": 1, "provider": 2, "app": 3, "key": 4, "user": 5}
+day_totals = _cell("day_totals", "zone", "dimension", "day", "value", "reason", "outcome")
+
 # Months that were closed, once more each time that one is closed again after it was reopened.
 closes = Table(
     "closes",

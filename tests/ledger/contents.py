@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from collector.core.calls import Call
 
 _NAMED = ("model", "provider", "app", "key", "user", "reason", "zone", "source", "session", "tags", "service_tier")
-_CELLS = ("usage_quarters", "usage_days", "user_days", "health")
+_CELLS = ("usage_quarters", "usage_days", "user_days", "day_totals", "health")
 _ZONE_GRAIN = 10  # smaller grains are no names
 
 
@@ -29,6 +29,8 @@ def contents(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 
 def _named(row: dict[str, Any], names: dict[int, str], prices: dict[int, str]) -> dict[str, Any]:
     told = {key: names.get(value, value) if key in _NAMED else value for key, value in row.items()}
+    if row.get("dimension"):
+        told["value"] = names.get(row["value"], row["value"])
     if "record" in told:
         told["record"] = msgspec.json.decode(told["record"], type=Call)
     if "price" in told:

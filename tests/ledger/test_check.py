@@ -38,6 +38,13 @@ CASES = {
     "UPDATE usage_days SET day = day + 1": [
         "2026-10-02 in UTC, model m provider openai app shop ok: the quarter-hours say calls 0, the day says 1"
     ],
+    "UPDATE day_totals SET calls = 2 WHERE dimension = 3 AND value > 0": [
+        "2026-10-01 in UTC, totals by app, app shop ok: the cells say calls 1, the total says 2",
+    ],
+    "DELETE FROM day_totals WHERE dimension = 5 AND value > 0": [
+        "totals by user, user ann ok: the cells say calls 1, the total says 0",
+    ],
+    "UPDATE day_totals SET cost = 0 WHERE dimension = 0": ["totals by day, ok: the cells say cost"],
     "UPDATE health SET ok = ok + 1 WHERE grain = 1": [
         "health, grain 1, bucket 497460, model m provider openai: the calls say ok 1, the cell 2",
     ],

@@ -1,8 +1,8 @@
 """Which table answers a question about usage, and how its rows are cut into local days.
 
-Whole days in a declared zone are day cells, everything else quarter cells; users are in the user cells of declared
-zones, and otherwise in the calls themselves. A source looks the same whatever it is: a day, keys that are ids (0:
-none), and sums.
+Whole days in a declared zone are day cells, or their totals where one dimension at most is asked for; everything else
+is quarter cells. Users are in the user cells of declared zones, and otherwise in the calls themselves. A source looks
+the same whatever it is: a day, keys that are ids (0: none), and sums.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,7 +31,15 @@ from collector.core.meters import COMMON_METERS, METERS
 from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, format_day, is_whole_days, offsets
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept, Question
-from collector.ledger.schema import calls, names, usage_days, usage_quarters, user_days
+from collector.ledger.schema import (
+    DIMENSION_CODES,
+    calls,
+    day_totals,
+    names,
+    usage_days,
+    usage_quarters,
+    user_days,
+)
 
 Number = ColumnElement[int]
 
@@ -42,6 +50,7 @@ class Source(msgspec.Struct, frozen=True):
     table: Table
     day: Number
     where: ColumnElement[bool]
+    dimension: str = ""  # of totals: whose id is their value
 
     @property
     def is_rows(self) -> bool:
@@ -49,8 +58,9 @@ class Source(msgspec.Struct, frozen=True):
 
     def key(self, name: str) -> Number:
         """The id of a dimension, or of "price", "reason", "outcome"; 0 means none."""
-        column: Number = self.table.c[_ROW_KEYS.get(name, name) if self.is_rows else name]
-        return func.coalesce(column, 0) if self.is_rows else column
+        if self.is_rows:
+            return func.coalesce(self.table.c[_ROW_KEYS.get(name, name)], 0)
+        return self.table.c["value" if name == self.dimension else name]
 
     def meter(self, name: str) -> Number:
         """The quantity of a meter."""
@@ -71,20 +81,30 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def choose(
-    selection: Selection, period: Period, zones: Collection[str], by: Collection[str], row_days: int | None
+    selection: Selection,
+    period: Period,
+    zones: Collection[str],
+    by: Collection[str],
+    row_days: int | None,
+    *,
+    by_price: bool = True,
 ) -> Source:
     """The smallest source that knows a period's days and the dimensions asked for, in `by` or by the filter.
 
-    `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number).
-    Raises UsageError where the answer would take more of them, or of such that were pruned.
+    `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number);
+    `by_price` says whether the price sets have to be told apart. Raises UsageError where the answer would take more, or
+    calls that were pruned.
     """
     needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
     in_days = period.zone in zones and is_whole_days(period)
+    in_totals = in_days and not by_price and len(needed) < 2
     if "user" not in needed:
+        if in_totals:
+            return _totals(period, *needed)
         return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
     if in_days and needed.isdisjoint({"app", "key"}):
         refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
-        return _day_cells(user_days, period)
+        return _totals(period, *needed) if in_totals else _day_cells(user_days, period)
     if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
         raise UsageError(
             f"by user, this is answered from single calls, for {row_days} days at most: choose a shorter period,"
@@ -172,6 +192,12 @@ def _day_cells(table: Table, period: Period) -> Source:
     first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
     where = and_(table.c.zone == zone_id(period.zone), table.c.day >= first, table.c.day < end)
     return Source(table, table.c.day, where)
+
+
+def _totals(period: Period, dimension: str = "") -> Source:
+    source, its_code = _day_cells(day_totals, period), DIMENSION_CODES[dimension]
+    where = and_(source.where, day_totals.c.dimension == its_code)
+    return msgspec.structs.replace(source, where=where, dimension=dimension)
 
 
 def _quarter_cells(period: Period) -> Source:

@@ -19,7 +19,7 @@ def spend_per_day(selection: Selection, period: Period, zones: Collection[str], 
     reported_calls and reported_cost_picousd (for how many calls a provider said what it charged, and how much).
     Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days)
+    source = choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, by_price=False)
     calls = source.amount("calls")
     sums = {
         "calls": calls,
@@ -37,7 +37,7 @@ def unpriced_per_day(selection: Selection, period: Period, zones: Collection[str
     Columns: day, group and label (the reason), calls, tokens_in and tokens_out (all meters of that side), then the
     columns of METERS. Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, (), limits.row_query_days)
+    source = choose(selection, period, zones, (), limits.row_query_days, by_price=False)
     sums = {
         "calls": source.amount("calls"),
         "tokens_in": source.meters(INPUT_TOKENS),

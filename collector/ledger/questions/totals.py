@@ -5,16 +5,16 @@ from sqlalchemy import func, select
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import name_of
 from collector.ledger.questions.cells import zone_id
-from collector.ledger.schema import health, usage_days
+from collector.ledger.schema import day_totals, health
 
 _SUMS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fault")
 
 
 def calls_by_outcome() -> Question:
     """One row for each outcome: outcome (its code), calls, cost (picodollars)."""
-    u = usage_days.c
+    u = day_totals.c
     sums = (func.sum(u.calls).label("calls"), func.sum(u.cost).label("cost"))
-    return select(u.outcome, *sums).where(u.zone == zone_id("UTC")).group_by(u.outcome)
+    return select(u.outcome, *sums).where(u.zone == zone_id("UTC"), u.dimension == 0).group_by(u.outcome)
 
 
 def attempts_by_provider() -> Question:

@@ -59,4 +59,4 @@ def outcomes_per_day(selection: Selection, period: Period, zones: Collection[str
 
 
 def _source(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Source:
-    return choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days)
+    return choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, by_price=False)
