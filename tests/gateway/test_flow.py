@@ -46,8 +46,8 @@ class Flood:
 class Reluctant(inside.Asking):
     """A client over ASGI that takes nothing after the head until it is `willing`."""
 
-    def __init__(self) -> None:
-        super().__init__(inside.STREAMED)
+    def __init__(self, body: object = inside.STREAMED) -> None:
+        super().__init__(body)
         self.willing = asyncio.Event()
 
     async def send(self, message: inside.Message) -> None:
@@ -107,6 +107,39 @@ def test_a_client_that_leaves_while_its_provider_is_made_to_wait_is_cancelled(tm
             assert reader is not None
 
     live.run(main)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_client_that_never_reads_holds_no_place_for_longer_than_a_call_may_take(tmp_path: Path, ends: bool) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for _ in range(600):
+            writer.write(chunk(PIECE))
+        writer.write(chunk(END) + LAST_CHUNK if ends else b"")
+        await writer.drain()
+        await reader.read(1)
+
+    async def main() -> None:
+        async with live.gateway(tmp_path, Provider(script), total_timeout_s=1.0) as gateway:
+            _, writer = await gateway.connect(request_of(chat(stream=True)))
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            call = await gateway.only()
+            assert (call.outcome, call.error_type) == (Outcome.PROVIDER_FAULT, "total_timeout")
+            await until(lambda: gateway.app.readiness()[1]["running_calls"] == 0)  # type: ignore[index]
+            writer.transport.abort()
+
+    live.run(main)
+
+
+def test_nor_does_one_that_does_not_take_the_end_of_its_answer(tmp_path: Path) -> None:
+    async def main() -> None:
+        client = Reluctant(inside.QUESTION)
+        async with inside.inside(tmp_path, inside.plain(inside.ANSWER), total_timeout_s=0.2) as gateway:
+            await asyncio.wait_for(gateway.gateway(client.scope, client.receive, client.send), WITHIN_S)
+            assert gateway.gateway.readiness()[1]["running_calls"] == 0  # type: ignore[index]
+
+    asyncio.run(main())
+    assert [call.outcome for call in inside.calls(tmp_path)] == [Outcome.OK]
 
 
 def breaks_at(n: int) -> Callable[[Passage, bytes], bytes]:

@@ -42,6 +42,11 @@ class Ending:
             self.reason = reason
             self._task.cancel()
 
+    def abandon(self) -> None:
+        """End the task although it is past being cut short: all that is left is a client that does not read."""
+        if self._task is not None:
+            self._task.cancel()
+
     def taken(self) -> str:
         """Why the task was cancelled, asked where the cancellation is caught; it may then be cut short again."""
         reason, self.reason = self.reason, None

@@ -35,6 +35,7 @@ log = logging.getLogger("callmeter.gateway")
 FALLS_BACK = frozenset({Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED})
 WATCH_AFTER_S = 0.02  # a shorter call is over before its client's leaving would matter
 END_OF_BODY_S = 1.0  # how long the end of a finished answer is waited for, to keep its connection
+LAST_WORDS_S = 2.0  # how long a client that may not read is waited for, to tell it that its call was cut short
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 NO_METERS: Mapping[str, int] = {}
 NO_CACHE = (b"cache-control", b"no-cache")
@@ -100,7 +101,14 @@ class Relay:
         """The call is no short one: see that it ends when its client leaves, and by its deadline."""
         self._client.watch(self._ending)
         left_s = self._began + self._services.settings.total_timeout_s - time.monotonic()
-        self._timer = asyncio.get_running_loop().call_later(left_s, self._ending.end, "timeout")
+        self._timer = asyncio.get_running_loop().call_later(left_s, self._overdue)
+
+    def _overdue(self) -> None:
+        """The whole time is over. A client that does not take the end of its answer is not waited for either."""
+        if self._is_closed:
+            self._ending.abandon()
+        else:
+            self._ending.end("timeout")
 
     async def _run(self) -> None:
         try:
@@ -237,13 +245,12 @@ class Relay:
 
     async def _say_cut_short(self, trial: Trial, reason: str) -> None:
         problem = self._problem(trial) if reason == "timeout" else _STOPPING
-        try:
-            if self._client.status is None:
-                await self._answer(problem, trial.route)
-            else:
-                await self._client.last(self._event_of(problem, trial))
-        except ClientGone:
-            pass
+        with contextlib.suppress(ClientGone, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                if self._client.status is None:
+                    await self._answer(problem, trial.route)
+                else:
+                    await self._client.last(self._event_of(problem, trial))
 
     async def _wait_for_usage(self, trial: Trial) -> bool:
         """After a finish reason a stream is read on for its usage. Whether there was a finish reason."""
