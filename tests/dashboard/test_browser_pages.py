@@ -22,6 +22,7 @@ PAGES = {
     "model?model=m": 2,
     "providers": 2,
     "calls": 0,
+    "why": 0,
     "finance": 0,
     "collector": 0,
 }  # with so many charts at least

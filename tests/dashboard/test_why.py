@@ -80,13 +80,6 @@ def test_the_costs_of_the_page_add_up_to_the_spend_of_overview(
     assert sum(prices["Calls"]) == ask.total(rows, "calls")
 
 
-@pytest.mark.parametrize("name", ["demo", "hostile names", "unpriced only"])
-def test_it_stands_on_every_ledger(tab: Tab, name: str) -> None:
-    app = tab(name, "why")
-    assert not app.exception
-    assert len(app.dataframe) == 2
-
-
 def test_without_calls_it_says_so(tab: Tab, folder: Path) -> None:
     app = tab(folder, "why", app="nobody")
     assert not app.exception
