@@ -13,7 +13,7 @@ from collector.core.outcomes import Outcome
 from collector.intake.gateway.operations import OPERATIONS
 from collector.settings import Endpoint, Limits
 from collector.settings import Provider as ProviderSettings
-from tests.gateway.inside import Answered, calls, inside
+from tests.gateway.inside import Answered, Asking, calls, inside
 from tests.gateway.live import (
     LAST_CHUNK,
     STREAM_HEAD,
@@ -308,3 +308,28 @@ def test_nothing_is_translated_between_dialects(tmp_path: Path) -> None:
             assert "operations" in reply.error["message"]
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("", ""),
+        ("beta=true", "?beta=true"),
+        ("beta=false", ""),
+        ("key=sk-1&beta=true&x=y", "?beta=true"),
+        ("%0d%0a", ""),
+    ],
+)
+def test_of_a_query_only_what_anthropics_client_sends_goes_on(query: str, sent: str, tmp_path: Path) -> None:
+    found: list[bytes] = []
+
+    async def main() -> None:
+        answer = plain(msgspec.json.encode(MESSAGES.answer))
+        async with inside(tmp_path, answer, provider={"kind": "anthropic"}) as live:
+            client = Asking(MESSAGES.asked, "/v1/messages")
+            client.scope["query_string"] = query.encode()
+            await live.gateway(client.scope, client.receive, client.send)
+            found.extend(live.providers["one"].requests)
+
+    run(main)
+    assert found[0].startswith(f"POST /v1/messages{sent} HTTP/1.1\r\n".encode())

@@ -90,7 +90,8 @@ class Gateway:
             if self._running > self._limits.max_concurrent_calls:
                 raise _busy(self._limits.max_concurrent_calls)
             admission.check_length(client.headers, self._limits)
-            asked = read_asked(await client.body(self._limits, self._services.settings.total_timeout_s), operation)
+            body = await client.body(self._limits, self._services.settings.total_timeout_s)
+            asked = read_asked(body, operation, client.query)
             key = None if gate else _callers_own(key_of(client.headers))
             caller = _caller(client, asked, gate)
             call = opened(call.id, started_at, operation, asked, caller)

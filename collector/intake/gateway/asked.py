@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     images: int = 0
     user: str | None = None
     session: str | None = None
+    query: str = ""  # that goes on
 
 
 class _Item(msgspec.Struct):
@@ -60,8 +61,9 @@ _TYPE_NAMES = {str: "a string", bool: "true or false", list[str]: "a list of str
 _MEMBER = re.compile(rb'[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*')
 
 
-def read_asked(body: bytes, operation: Operation) -> Asked:
-    """What the body asks for. Raises Refusal (400) that names the member, its value and what to do."""
+def read_asked(body: bytes, operation: Operation, query: bytes = b"") -> Asked:
+    """What the body asks for, and what of the query goes on. Raises Refusal (400) that names the member, its value and
+    what to do."""
     members = _members(body)
     model, suffix = without_suffix(_model(members))
     options = _member(members, "stream_options", _StreamOptions)
@@ -75,6 +77,7 @@ def read_asked(body: bytes, operation: Operation) -> Asked:
         images=_images(members, operation),
         user=_user(members, operation),
         session=_member(members, "session_id", str),
+        query="&".join(pair for pair in operation.query if pair.encode() in query.split(b"&")) if query else "",
     )
 
 

@@ -58,7 +58,7 @@ class Ending:
 class Client:
     """Who asked, and how they are answered."""
 
-    __slots__ = ("_line", "_receive", "_send", "_watch", "headers", "sent", "sent_headers", "status")
+    __slots__ = ("_line", "_receive", "_send", "_watch", "headers", "query", "sent", "sent_headers", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -66,6 +66,7 @@ class Client:
         self._line: Line | None = scope.get("extensions", {}).get(LINE)
         self.sent_headers: HeaderList = scope["headers"]
         self.headers = dict(self.sent_headers)
+        self.query: bytes = scope.get("query_string", b"")
         self.status: int | None = None  # what was answered
         self.sent = False  # to the end
         self._watch: asyncio.Task[None] | None = None

@@ -17,6 +17,7 @@ class Operation(msgspec.Struct, frozen=True):
     is_list: bool = False  # and it has to be a list of objects
     user_in: tuple[str, str] | None = None  # where the user stands when `user` does not name one
     can_stream: bool = True
+    query: tuple[str, ...] = ()  # pairs of the query that go on; any other could name a key
 
 
 class Surface(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ OPERATIONS = (
         parts_in="messages",
         is_list=True,
         user_in=("metadata", "user_id"),
+        query=("beta=true",),
     ),
 )
 

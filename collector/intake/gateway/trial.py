@@ -160,10 +160,15 @@ class Trial:
         if self.answer is not None:
             self.answer.release()
 
+    @property
+    def _url(self) -> str:
+        query = f"?{self.asked.query}" if self.asked.query else ""
+        return self.route.base_url + self.operation.path + query
+
     async def _send(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool) -> None:
         route = self.route
         body = upstream_body(self.asked, route, adds_usage)
-        self.answer = await upstream.post(route.base_url + self.operation.path, headers, body)
+        self.answer = await upstream.post(self._url, headers, body)
         if not 200 <= self.answer.status < 300:
             told = await self.answer.whole(MAX_ERROR_BYTES)
             self.fault = read_fault(told) or Fault()
