@@ -145,6 +145,7 @@ _BEDROCK: tuple[PartRow, ...] = (
 )
 
 # Gemini states thoughts and tool use beside, cached tokens and modalities inside. A document is priced as images.
+# Searches of its grounding are in no usage object (how many are billed depends on the model): they are not metered.
 _GEMINI: tuple[PartRow, ...] = (
     ("input", "", "promptTokenCount + toolUsePromptTokenCount"),
     ("cache_read", "input", "cachedContentTokenCount"),
