@@ -20,6 +20,7 @@ _SAME = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens
 _OUTPUT_BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 # An inline file: a data: URL, or the base64 of an input_audio part. It is metered as what it holds, not by its length.
 _INLINE = re.compile(rb'"data(?:"\s*:\s*"|:[\w.+-]+\\?/[\w.+-]+(?:;[\w=.+-]+)*;base64,)[A-Za-z0-9+/=\\]{64,}"')
+_FILE_WORDS = (b"input_", b"file", b"video")
 _PART = re.compile(rb'"type"\s*:\s*"(input_audio|file|input_file|video_url|input_video)"')
 _MODALITIES = {"input_audio": "audio", "file": "file", "input_file": "file", "video_url": "video"} | {
     "input_video": "video"
@@ -61,7 +62,7 @@ def _inline_bytes(body: bytes) -> int:
 
 
 def _may_hold_files(body: bytes) -> bool:
-    return b"input_" in body or b"file" in body or b"video" in body
+    return any(body.find(word) >= 0 for word in _FILE_WORDS)
 
 
 def _choices(asked: Asked) -> int:

@@ -7,8 +7,8 @@
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import inf, log
-from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from collector.intake.gateway.wishes import Wishes
 
 MAX_RECORDED = 40  # endpoints in the text of a plan
 FIRST, KEPT = "first", "kept"
+_64_BITS = (1 << 64) - 1
 _TIERS = {state: n for n, state in enumerate(STATES)}
 
 
@@ -93,8 +94,9 @@ def plan(request: Request, routes: Sequence[Route], health: Mapping[str, Health]
 
     `health` is by the route's id. The same arguments give the same plan.
     """
-    drops = [rule for rule in DROPPED if rule.matters(request)]
-    lasts = [rule for rule in LAST if rule.matters(request)]
+    has_wishes = request.wishes != Wishes(request.wishes.models)
+    drops = [rule for rule in (DROPPED if has_wishes else _DROPPED_UNASKED) if rule.matters(request)]
+    lasts = [rule for rule in (LAST if has_wishes else _LAST_UNASKED) if rule.matters(request)]
     kept: list[Step] = []
     late: list[Step] = []
     dropped: list[Step] = []
@@ -133,17 +135,30 @@ def text_of(made: Plan, routes: Sequence[Route]) -> str:
         place = {id(route): n for n, route in enumerate(routes)}
         steps[1:] = sorted(steps[1:], key=lambda step: (bool(step.why), place[id(step.route)]))
     several = len({route.model for route in routes}) > 1
+    return _text(made.by, several, _named(steps), _named(made.dropped))
+
+
+_Named = tuple[tuple[str, str, str], ...]
+
+
+def _named(steps: Iterable[Step]) -> _Named:
+    return tuple([(step.route.provider, step.route.model, step.why) for step in steps])
+
+
+@lru_cache(maxsize=4096)
+def _text(by: str, several: bool, steps: _Named, dropped: _Named) -> str:
     rows = [_row(step, KEPT if n else FIRST, several) for n, step in enumerate(steps)]
-    rows += [_row(step, "dropped", several) for step in made.dropped]
+    rows += [_row(step, "dropped", several) for step in dropped]
     listed = rows[:MAX_RECORDED] + ([["...", "more"]] if len(rows) > MAX_RECORDED else [])
-    return msgspec.json.encode({"by": made.by, "endpoints": listed}).decode()
+    return msgspec.json.encode({"by": by, "endpoints": listed}).decode()
 
 
-def _row(step: Step, verdict: str, several: bool) -> list[str]:
-    said = f"{verdict}: {step.why}" if step.why else verdict
-    if step.why and verdict == KEPT:
-        said = f"last: {step.why}"
-    return [step.route.provider, said, step.route.model] if several else [step.route.provider, said]
+def _row(step: tuple[str, str, str], verdict: str, several: bool) -> list[str]:
+    provider, model, why = step
+    said = f"{verdict}: {why}" if why else verdict
+    if why and verdict == KEPT:
+        said = f"last: {why}"
+    return [provider, said, model] if several else [provider, said]
 
 
 def _first(rules: Iterable[Rule], route: Route, request: Request, known: Health) -> str:
@@ -262,6 +277,16 @@ LAST: Rules = (
     Rule("slower than preferred", lambda q: q.wishes.latency_s or q.wishes.throughput, _is_slow),
 )
 
+# Those that may matter to a call without a wish of its own, as nearly all are.
+_UNASKED = Request(
+    Wishes(models=()),
+    Need(max_tokens=1, modalities=frozenset({"audio"}), parameters=frozenset({"tools"})),
+    models_allowed=frozenset(),
+    limited=Limited(all=True),
+)
+_DROPPED_UNASKED = tuple(rule for rule in DROPPED if rule.matters(_UNASKED))
+_LAST_UNASKED = tuple(rule for rule in LAST if rule.matters(_UNASKED))
+
 BY_ORDER, BY_SESSION, BY_DRAW, BY_FILE = "order asked for", "session", "draw by price", "order of the settings"
 
 
@@ -313,9 +338,18 @@ def _drawn(kept: list[Step], seed: int) -> dict[int, float]:
     if len(prices) < 2:
         return {}
     least = min(filter(None, prices), default=1)
-    uniform = Random(seed).random
-    drawn = {price: -log(1 - uniform()) * (price / least) ** 2 / many for price, many in prices.items()}
+    drawn = {
+        price: -log(_uniform(seed, n)) * (price / least) ** 2 / many for n, (price, many) in enumerate(prices.items())
+    }
     return {id(step.route): drawn[step.route.price or 0] for step in kept}
+
+
+def _uniform(seed: int, n: int) -> float:
+    """The n-th number of a seed, above 0 and at most 1: SplitMix64 (Steele, Lea and Flood, 2014), cheap to begin."""
+    mixed = (seed + (n + 1) * 0x9E3779B97F4A7C15) & _64_BITS
+    mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & _64_BITS
+    mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & _64_BITS
+    return (((mixed ^ mixed >> 31) >> 11) + 1) / (1 << 53)
 
 
 def _order_place(order: tuple[str, ...], route: Route) -> int:
