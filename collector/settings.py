@@ -43,11 +43,12 @@ DEFAULT_CONFIG = "callmeter.toml"
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An upstream API. Without `api_key_env` no key is sent; with `pass_key` the caller's own key is."""
+    """An upstream API. Without `api_key_env` and `api_key_file` no key is sent; with `pass_key` the caller's own is."""
 
     base_url: str
     kind: Literal["openai", "anthropic", "openrouter"] = "openai"
     api_key_env: Name | None = None
+    api_key_file: Name | None = None  # of mode 600, see provider_keys
     pass_key: bool = False
     data_collection: Literal["allow", "deny"] = "allow"
 
@@ -109,6 +110,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     connect_timeout_s: Seconds = 5.0
     first_byte_timeout_s: Seconds = 60.0
     total_timeout_s: Seconds = 600.0
+    allowed_origins: tuple[str, ...] = ()  # of web pages that may call the gateway, such as https://app.example
     retention_days: Positive | None = None
     retention_mb: Positive | None = None  # of the ledger's file: the oldest days go first
     heartbeat_url: str | None = None  # asked for after every round of jobs, so that somebody misses it
@@ -275,6 +277,8 @@ def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     listed = convert(tables.get("endpoints", []), list[Any], path, "endpoints")
     endpoints = tuple(convert(each, Endpoint, path, f"endpoints[{n}]") for n, each in enumerate(listed))
     _check_zone(choices.zone, path)
+    for n, origin in enumerate(choices.allowed_origins):
+        _check_origin(origin, f"{path}: settings.allowed_origins[{n}]")
     if choices.heartbeat_url:
         check_address(choices.heartbeat_url, f"{path}: settings.heartbeat_url", is_secret=True)
     _check_endpoints(endpoints, providers, path)
@@ -321,8 +325,12 @@ def _providers(tables: dict[str, Any], path: Path) -> dict[str, Provider]:
     providers = {name: convert(each, Provider, path, f"providers.{name}") for name, each in tables.items()}
     for name, provider in providers.items():
         check_address(provider.base_url, f"{path}: providers.{name}.base_url")
-        if provider.pass_key and provider.api_key_env:
-            raise SettingsError(f"{path}: [providers.{name}] has both pass_key and api_key_env: keep one of them")
+        stated = [key for key in ("pass_key", "api_key_env", "api_key_file") if getattr(provider, key)]
+        if len(stated) > 1:
+            raise SettingsError(f"{path}: [providers.{name}] has both {' and '.join(stated[:2])}: keep one of them")
+        if provider.api_key_file is not None:
+            file = path.parent / Path(provider.api_key_file).expanduser()  # a relative one is beside the settings file
+            providers[name] = msgspec.structs.replace(provider, api_key_file=str(file))
     return providers
 
 
@@ -368,6 +376,12 @@ def _budgets(listed: list[Any], path: Path) -> tuple[Budget, ...]:
             raise SettingsError(f"{path}: budgets[{n}]: {one.scope} a {one.period} stands there twice: drop one")
         found[key] = one
     return tuple(found.values())
+
+
+def _check_origin(origin: str, what: str) -> None:
+    scheme, _, host = origin.partition("://")
+    if scheme not in ("http", "https") or not host or not host.isascii() or any(c in "/?#@* " for c in host):
+        raise SettingsError(f"{what} = {origin!r} is not the origin of a page: write it like https://app.example")
 
 
 def _check_zone(zone: str, path: Path) -> None:

@@ -20,6 +20,7 @@ ROOM_OF_MODULE = {
     "outside": "settings",
     "parent": "settings",
     "signals": "settings",
+    "provider_keys": "settings",
     "supervisor": "jobs",
     "schedule": "jobs",
     "ingest_loop": "jobs",

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import httpx
 
 from collector.core.calls import Attempt, new_call_id
+from collector.core.errors import SettingsError
 from collector.core.outcomes import Facts, decide
 from collector.core.told import Probe
 from collector.intake.pulls import HEADERS
+from collector.provider_keys import provider_key
 from collector.settings import Provider, Settings
 
 JITTER_S = 5.0
@@ -83,9 +85,9 @@ async def _probe_all(
 async def _probe(
     client: httpx.AsyncClient, target: Target, timeout_s: float, now_us: Callable[[], int], environ: Mapping[str, str]
 ) -> list[Probe]:
-    variable = target.provider.api_key_env
-    key = environ.get(variable) if variable else None
-    if variable and not key:
+    try:
+        key = provider_key(target.name, target.provider, environ)
+    except SettingsError:
         return []
     request = _request(client, target, key)
     started_at, begun = now_us(), time.monotonic()

@@ -102,6 +102,12 @@ PROVIDER = '[providers.p]\nbase_url = "http://h/v1"\n'
         ("[settings]\nconnect_timeout_s = -1\n", "settings.connect_timeout_s = -1: expected `float` > 0.0"),
         ('[settings]\nfsync = "never"\n', "settings.fsync = 'never': invalid enum value 'never'"),
         ('[settings]\nzone = "Mars/X"\n', "settings.zone: 'Mars/X' is not a time zone"),
+        ('[settings]\nallowed_origins = ["app.example"]\n', "settings.allowed_origins[0] = 'app.example' is not the"),
+        ('[settings]\nallowed_origins = ["https://*"]\n', "settings.allowed_origins[0] = 'https://*' is not the"),
+        (
+            PROVIDER + 'api_key_file = "k"\napi_key_env = "K"\n',
+            "[providers.p] has both api_key_env and api_key_file: keep one of them",
+        ),
         ("[providers.p]\n", "[providers.p] needs `base_url`: add it"),
         ('[providers.p]\nbase_url = "h/v1"\n', "providers.p.base_url = 'h/v1' is not an address"),
         (

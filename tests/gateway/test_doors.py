@@ -1,5 +1,6 @@
 """Who is let in, who a call is attributed to, what passes on, and where a call goes: rules without a socket."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_only_this_machines_loopback_is_a_host(host: bytes, is_ours: bool) -> No
 def test_a_web_page_is_refused_whatever_its_origin(origin: bytes) -> None:
     with pytest.raises(Refusal, match="web pages may not call"):
         check_source({b"host": b"localhost", b"origin": origin})
+
+
+def test_a_listed_origin_is_let_in() -> None:
+    check_source({b"host": b"localhost", b"origin": b"https://app.example"}, origins={b"https://app.example"})
+
+
+def test_any_host_is_let_in_where_every_call_needs_a_key() -> None:
+    check_source({b"host": b"gateway.example"}, is_public=True)
+    with pytest.raises(Refusal, match="web pages may not call"):
+        check_source({b"host": b"gateway.example", b"origin": b"https://gateway.example"}, is_public=True)
 
 
 @pytest.mark.parametrize(
@@ -238,3 +249,31 @@ def test_a_providers_key_that_is_not_there_is_told_at_the_start(environ: dict[st
     with pytest.raises(SettingsError, match=rf"\[providers.b\] takes its key from B_KEY, which {told}"):
         own_keys(settings(providers=PROVIDERS), environ)
     assert own_keys(settings(providers=PROVIDERS), {"B_KEY": " k "}) == {"b": "k"}
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        ("sk-file-1\n", 0o600, None),
+        ("sk-file-1", 0o400, None),
+        ("sk-file-1", 0o640, "mode 640 lets others read it: run `chmod 600"),
+        ("sk-file-1", 0o604, "mode 604 lets others read it"),
+        ("", 0o600, "is empty"),
+        ("a\nb", 0o600, "holds no key"),
+        (None, 0, "cannot be read: No such file"),
+    ],
+)
+def test_a_providers_key_may_be_in_a_file_that_others_cannot_read(
+    tmp_path: Path, text: str | None, mode: int, told: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "key").write_text(text)
+        (tmp_path / "key").chmod(mode)
+    provider = Provider(base_url="http://b/v1", api_key_file=str(tmp_path / "key"))
+    found = Settings(data_dir=HERE, ledger_url="sqlite://", config_path=tmp_path / "c.toml", providers={"b": provider})
+    if told is None:
+        assert own_keys(found, {}) == {"b": "sk-file-1"}
+        return
+    with pytest.raises(SettingsError, match=re.escape(told)) as caught:
+        own_keys(found, {})
+    assert "sk-file-1" not in str(caught.value)

@@ -17,6 +17,7 @@ from tests.gateway.inside import (
     QUESTION,
     STREAMED,
     Answered,
+    Asking,
     Inside,
     Script,
     calls,
@@ -179,6 +180,26 @@ def test_a_wrong_wish_is_a_refused_call(tmp_path: Path) -> None:
 
     asked(tmp_path, what, b"")
     assert [call.outcome for call in calls(tmp_path)] == [Outcome.REFUSED]
+
+
+def test_a_listed_page_may_call_and_read_the_answer_and_no_other_may(tmp_path: Path) -> None:
+    page, other = "https://app.example", "https://app.example.evil"
+
+    async def what(gateway: Inside) -> None:
+        client = Asking(b"", method="OPTIONS", origin=page, access_control_request_headers="authorization,content-type")
+        await gateway.gateway(client.scope, client.receive, client.send)
+        told = Answered(client.messages)
+        assert told.status == 204
+        assert told.headers["access-control-allow-origin"] == page
+        assert told.headers["access-control-allow-headers"] == "authorization,content-type"
+        for body in (QUESTION, STREAMED):
+            answered = await gateway.ask(body, origin=page)
+            assert (answered.status, answered.headers["access-control-allow-origin"]) == (200, page)
+        refused = await gateway.ask(QUESTION, origin=other)
+        assert (refused.status, refused.error["code"]) == (403, "foreign_origin")
+        assert "access-control-allow-origin" not in refused.headers
+
+    asked(tmp_path, what, plain(ANSWER), stream(said(), said(None, "stop")), allowed_origins=(page,))
 
 
 def ended(outcome: Outcome, at_s: float, **more: Any) -> Ended:

@@ -1,6 +1,6 @@
 """What is let in at the door: programs on this machine, not web pages, and bodies of a bounded size."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 
 from collector.intake.gateway.errors import Refusal
@@ -10,8 +10,10 @@ JSON = b"application/json"
 _BLANK = b" \t"
 
 
-def check_source(headers: Mapping[bytes, bytes], is_public: bool = False) -> None:
-    """Refuse what a web page could send to a loopback address: a foreign Host (DNS rebinding) or any Origin.
+def check_source(
+    headers: Mapping[bytes, bytes], is_public: bool = False, origins: Container[bytes] = frozenset()
+) -> None:
+    """Refuse what a web page could send to a loopback address: a foreign Host (DNS rebinding), an Origin not listed.
 
     A public address has any Host: there every call needs a key. Raises Refusal (403).
     """
@@ -19,11 +21,29 @@ def check_source(headers: Mapping[bytes, bytes], is_public: bool = False) -> Non
     if not is_public and not is_loopback_host(host):
         name = _shown(host)
         raise Refusal(403, "foreign_host", f"the Host {name} is not this machine: call http://127.0.0.1 or localhost")
-    if origin := headers.get(b"origin"):
+    if (origin := headers.get(b"origin")) and origin not in origins:
         message = (
-            f"the Origin {_shown(origin)} is not listed: web pages may not call the gateway; call it from a program"
+            f"the Origin {_shown(origin)} is not listed: web pages may not call the gateway; call it from a program,"
+            " or list it in allowed_origins"
         )
         raise Refusal(403, "foreign_origin", message)
+
+
+def to_page(headers: Mapping[bytes, bytes], is_preflight: bool) -> list[tuple[bytes, bytes]]:
+    """What lets a listed page read the answer (fetch.spec.whatwg.org, CORS protocol); nothing for a program."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return []
+    told = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+    if not is_preflight:
+        return [*told, (b"access-control-expose-headers", b"*")]
+    wanted = headers.get(b"access-control-request-headers", b"")
+    return [
+        *told,
+        (b"access-control-allow-methods", b"GET, HEAD, POST"),
+        *([(b"access-control-allow-headers", wanted)] if wanted else []),
+        (b"access-control-max-age", b"600"),
+    ]
 
 
 def check_body_kind(headers: Mapping[bytes, bytes]) -> None:

@@ -41,6 +41,7 @@ class Gateway:
         self._keys = keys
         self._shared = services.shared
         self._limits = services.settings.limits
+        self._origins = frozenset(origin.encode() for origin in services.settings.allowed_origins)
         self._running = 0
         self._stopping = False
         self.refusals: Counter[str] = Counter()
@@ -60,7 +61,10 @@ class Gateway:
         now_us = time.time_ns() // 1000
         try:
             admission.check_head(client.sent_headers, self._limits)
-            admission.check_source(client.headers, self._shared.is_public)
+            admission.check_source(client.headers, self._shared.is_public, self._origins)
+            client.also = admission.to_page(client.headers, method == "OPTIONS")
+            if client.also and method == "OPTIONS":
+                return await client.answer(204, [], b"")
             gate = None if path in _OPEN else self._shared.admit(key_of(client.headers), now_us)
             if place is not None and method == "POST":
                 admission.check_body_kind(client.headers)

@@ -58,7 +58,7 @@ class Ending:
 class Client:
     """Who asked, and how they are answered."""
 
-    __slots__ = ("_line", "_receive", "_send", "_watch", "headers", "query", "sent", "sent_headers", "status")
+    __slots__ = ("_line", "_receive", "_send", "_watch", "also", "headers", "query", "sent", "sent_headers", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -67,6 +67,7 @@ class Client:
         self.sent_headers: HeaderList = scope["headers"]
         self.headers = dict(self.sent_headers)
         self.query: bytes = scope.get("query_string", b"")
+        self.also: HeaderList = []  # headers that every answer gets
         self.status: int | None = None  # what was answered
         self.sent = False  # to the end
         self._watch: asyncio.Task[None] | None = None
@@ -110,6 +111,8 @@ class Client:
     async def start(self, status: int, headers: HeaderList) -> None:
         """Begin the answer. Raises ClientGone."""
         self.status = status
+        if self.also:
+            headers = [*headers, *self.also]
         await self._out({"type": "http.response.start", "status": status, "headers": headers})
 
     async def more(self, body: bytes) -> None:

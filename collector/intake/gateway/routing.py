@@ -106,6 +106,6 @@ def _set(stated: tuple[str, ...] | None) -> frozenset[str] | None:
 
 
 def _key_holder(provider: Provider) -> str:
-    if provider.api_key_env:
+    if provider.api_key_env or provider.api_key_file:
         return "ours"
     return "caller" if provider.pass_key else "unknown"

@@ -28,6 +28,7 @@ from collector.intake.gateway.tariff import Tariff
 from collector.intake.gateway.upstream import Upstream
 from collector.ledger.book import load_book
 from collector.ledger.journal import Writer
+from collector.provider_keys import provider_key
 from collector.settings import Settings
 
 log = logging.getLogger("callmeter.gateway")
@@ -106,19 +107,9 @@ def check_bind(host: str, has_key: bool) -> None:
 
 
 def own_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The keys of the providers that name a variable. Raises SettingsError where it is not set."""
-    keys = {}
-    for name, provider in settings.providers.items():
-        if provider.api_key_env is None:
-            continue
-        key = environ.get(provider.api_key_env, "").strip()
-        if not key or not key.isascii() or not key.isprintable():
-            what = "is not set" if not key else "holds no key"
-            raise SettingsError(
-                f"[providers.{name}] takes its key from {provider.api_key_env}, which {what}: export it"
-            )
-        keys[name] = key
-    return keys
+    """The keys of the providers that have one. Raises SettingsError where one cannot be had."""
+    found = {name: provider_key(name, each, environ) for name, each in settings.providers.items()}
+    return {name: key for name, key in found.items() if key is not None}
 
 
 def bind(host: str, port: int, shares_port: bool = False) -> socket.socket:
