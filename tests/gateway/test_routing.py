@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from collector.core.outcomes import Outcome
+from collector.intake.gateway.asked import read_asked
+from collector.intake.gateway.operations import OPERATIONS, SURFACES
+from collector.intake.gateway.router import router_of
 from collector.intake.gateway.shared.fared import Ended, Fared, Slot
 from collector.intake.gateway.trial import wait_of
-from collector.settings import Endpoint
+from collector.settings import Endpoint, Provider, Settings
 from tests.gateway.inside import (
     ANSWER,
     QUESTION,
@@ -141,6 +144,24 @@ def test_a_session_stays_where_its_cache_is(tmp_path: Path) -> None:
         assert served(await gateway.ask({**QUESTION, "prompt_cache_key": "other"})) == "one"
 
     asked(tmp_path, what, plain(ANSWER), then=(plain(ANSWER), plain(ANSWER), plain(ANSWER)))
+
+
+def test_a_session_that_was_idle_for_ten_minutes_is_anybodys(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        ledger_url="sqlite://",
+        config_path=tmp_path,
+        providers={name: Provider("http://127.0.0.1:9/v1") for name in ("one", "two")},
+        endpoints=(Endpoint("m", "one"), Endpoint("m", "two")),
+    )
+    router, asked = router_of(settings, None), read_asked(json.dumps(QUESTION).encode(), OPERATIONS[0])
+
+    def first(at_s: int, session: str = "s") -> str:
+        return router.plan(asked, SURFACES[0], OPERATIONS[0], session, NOW_US + at_s * S, 9).plan.routes[0].provider
+
+    two = router.catalog.endpoints("m", "", (), NOW_US)[1]
+    router.served("s", "m", two, NOW_US)
+    assert [first(0), first(600), first(601), first(0, "other")] == ["two", "two", "one", "one"]
 
 
 def test_a_refused_call_keeps_its_plan(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from collector.intake.gateway.shared import budgets
 from collector.intake.gateway.shared.budgets import Claim
 from collector.intake.gateway.shared.keys import create
 from collector.intake.gateway.shared.state import _TABLES, State
+from collector.intake.gateway.shared.workers import Presence, is_alive, sweep
 from collector.ledger.journal import Writer
 from collector.settings import Endpoint, Limits
 from tests.gateway.inside import ANSWER, QUESTION, STREAMED, Asking, Inside, Script, calls, inside, plain
@@ -199,6 +201,30 @@ def test_a_dead_workers_reservations_are_settled_from_its_journal(tmp_path: Path
         assert spent(tmp_path, ALL) == (COST, 5)
 
     asked(tmp_path, what, b"", budgets=(ALL,))
+
+
+def test_a_damaged_ledger_stops_neither_calls_nor_limits(tmp_path: Path) -> None:
+    (tmp_path / "callmeter.db").write_bytes(b"SQLite format 3\0" + b"no ledger at all" * 1000)
+
+    async def what(gateway: Inside) -> None:
+        assert (await gateway.ask(QUESTION)).status == 200
+        await gateway.gateway._shared._save()
+        assert (await gateway.ask({**QUESTION, "max_tokens": 10**9})).status == 402
+
+    unbounded = (msgspec.structs.replace(PRICED[0], max_output_tokens=None),)
+    url = f"sqlite:///{tmp_path}/callmeter.db"
+    asked(tmp_path, what, plain(ANSWER), budgets=(ALL,), ledger_url=url, endpoints=unbounded)
+    assert spent(tmp_path, ALL) == (COST, 0)
+
+
+def test_the_signs_of_life_of_dead_workers_are_taken_away(tmp_path: Path) -> None:
+    alive = Presence(tmp_path)
+    (tmp_path / "4711-dead.alive").touch()
+    sweep(tmp_path)
+    assert [path.stem for path in tmp_path.iterdir()] == [alive.name]
+    assert (is_alive(tmp_path, alive.name), is_alive(tmp_path, "4711-dead")) == (True, False)
+    alive.end()
+    assert not is_alive(tmp_path, alive.name)
 
 
 PRICES = PriceSet("m", {"input": 3, "output": 5, "images_in": 1000, "requests": 7}, "t", images=PER_IMAGE)

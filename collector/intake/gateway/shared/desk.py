@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from collector.core.budgets import Budget
 from collector.core.calls import Call
-from collector.core.errors import CallmeterError, StateError
+from collector.core.errors import StateError
 from collector.core.money import format_usd
 from collector.intake.gateway import claims
 from collector.intake.gateway.errors import Refusal
@@ -25,7 +25,7 @@ from collector.intake.gateway.shared.fared import SLOT_S, Fared, Saved
 from collector.intake.gateway.shared.keys import Key, all_keys, digest_of
 from collector.intake.gateway.shared.recorded import Ended, Records
 from collector.intake.gateway.shared.state import State
-from collector.intake.gateway.shared.workers import Presence, is_alive
+from collector.intake.gateway.shared.workers import Presence, is_alive, sweep
 from collector.settings import Settings
 
 log = logging.getLogger("callmeter.gateway")
@@ -65,6 +65,7 @@ class Shared:
         """Open the file, and take over what it says. Raises StateError, saying what to do."""
         self._connection = self._state.connect()
         self._presence = Presence(self._folder)
+        sweep(self._folder)
         with self._state.writing(self._connection) as connection:
             self._read_keys(connection)
             self.fared.learn(*health.load(connection, 0))
@@ -196,7 +197,7 @@ class Shared:
             with self._state.writing(self._connection) as connection:
                 yield connection
         except StateError as error:
-            self._tell(error)
+            self._tell(str(error))
             message = "the limits that apply to this call cannot be looked up now: try again"
             raise Refusal(503, "limits_unavailable", message, retry_after="1") from None
 
@@ -229,8 +230,8 @@ class Shared:
 
         try:
             seen, told = await asyncio.to_thread(work)
-        except CallmeterError as error:
-            self._tell(error)
+        except Exception as error:  # this goes on as long as the worker does
+            self._tell(f"what workers share is not saved: {error}")
             self.fared.put_back(taken)
             for place, n in turned_away.items():
                 self._turned_away[place] = self._turned_away.get(place, 0) + n
@@ -257,8 +258,12 @@ class Shared:
             orphans = [call for name, calls in leases.items() if not is_alive(self._folder, name) for call in calls]
             if not new and not orphans:
                 return
-            begun = [(budget, self._records.spent(budget, now_us)) for budget in new]
-            ended = self._records.ended(orphans) if orphans else {}
+            try:
+                begun = [(budget, self._records.spent(budget, now_us)) for budget in new]
+                ended = self._records.ended(orphans) if orphans else {}
+            except Exception as error:  # whatever ails the ledger: limits hold by what is known here
+                self._tell(f"what was spent before is not known yet: {error}")
+                return
             with self._state.writing(connection):
                 for budget, picousd in begun:
                     budgets.begin(connection, budget, picousd, self._zone, now_us)
@@ -274,11 +279,11 @@ class Shared:
         counted = [budget for budget in leased if claims.covers(budget, ended.model, ended.provider)]
         budgets.settle(connection, call_id, ended.cost, counted, self._zone, ended.started_us)
 
-    def _tell(self, error: CallmeterError) -> None:
+    def _tell(self, message: str) -> None:
         now = time.monotonic()
         if now - self._told_at > _LOG_EVERY_S or not self._told_at:
             self._told_at = now
-            log.error("%s", error)
+            log.error("%s", " ".join(message.split()))
 
 
 def over(full: Standing, wanted: int) -> Refusal:

@@ -14,14 +14,22 @@ class Presence:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._path = folder / f"{self.name}.alive"
-        self._handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        starting = folder / f"{self.name}.starting"  # it bears its name once it is locked, and not before
+        self._handle = os.open(starting, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
+        starting.rename(self._path)
 
     def end(self) -> None:
         """Gone, in good order."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         os.close(self._handle)
+
+
+def sweep(folder: Path) -> None:
+    """Take away the files of workers that died."""
+    for path in folder.glob("*.alive"):
+        is_alive(folder, path.stem)
 
 
 def is_alive(folder: Path, name: str) -> bool:
