@@ -4,11 +4,11 @@ import csv
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from io import StringIO
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection, Engine
 
+from collector.core.errors import CallmeterError
 from collector.core.meters import METERS
 from collector.core.money import format_usd, parse_usd
 from collector.core.periods import Period, day_bounds, parse_day
@@ -17,6 +17,7 @@ from collector.finance.manifest import from_json
 from collector.finance.months import month_at, month_named, month_of
 from collector.finance.sources import booked_lines, streamed
 from collector.finance.tally import Tally
+from collector.ledger.engines import sorting_on_disk
 from collector.ledger.questions.booked import (
     BEFORE,
     Books,
@@ -41,48 +42,61 @@ def booked_differences(engine: Engine, zones: Collection[str]) -> list[str]:
 
     One sentence each; none where no month was ever closed. All is read from one state of the ledger.
     """
-    with engine.connect() as connection:
+    with engine.connect() as connection, sorting_on_disk(connection):
         books = books_of(connection)
         if books.zone is None or not books.closed:
             return []
-        told = [problem for close in books.closed for problem in _file_problems(connection, close)]
-        return told or list(_differences(_used(connection, zones, books), _booked(connection, zones, books)))
+        files, told = {}, []
+        for close in books.closed:
+            files[close.id], problem = _read(connection, close)
+            told += [problem] if problem else []
+        return told or list(_differences(_used(connection, books), _booked(connection, zones, books, files)))
 
 
-def _file_problems(connection: Connection, close: Closed) -> Iterator[str]:
+def _read(connection: Connection, close: Closed) -> tuple[Amounts, str | None]:
+    """What the stored file of a close books, by month of usage, and what is wrong with it."""
     text = stored_manifest(connection, close.id, "csv")
     if text is None:
-        yield f"{close.month} is closed, and its file is not in the ledger"
-        return
-    manifest, content = from_json(text), _content(connection, close)
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        yield f"{close.month}: its stored file is not the one of its manifest ({manifest.sha256[:12]}...)"
-        return
-    cost = sum(amounts[COST] for amounts in _of_file(content).values())
-    if format_usd(cost) != manifest.cost_usd:
-        yield f"{close.month}: the lines of its file add up to {format_usd(cost)} USD, it states {manifest.cost_usd}"
+        return {}, f"{close.month} is closed, and its file is not in the ledger"
+    manifest, digest = from_json(text), hashlib.sha256()
+    try:
+        amounts = _of_lines(_lines(connection, close, digest))
+    except (ValueError, KeyError, CallmeterError, zlib.error):
+        amounts = {}
+    if digest.hexdigest() != manifest.sha256:
+        return {}, f"{close.month}: its stored file is not the one of its manifest ({manifest.sha256[:12]}...)"
+    cost = sum(each[COST] for each in amounts.values())
+    if format_usd(cost) == manifest.cost_usd:
+        return amounts, None
+    return {}, f"{close.month}: the lines of its file add up to {format_usd(cost)} USD, it states {manifest.cost_usd}"
 
 
-def _content(connection: Connection, close: Closed) -> bytes:
-    return b"".join(map(zlib.decompress, stored_pieces(connection, close.id, "csv")))
+def _lines(connection: Connection, close: Closed, digest: "hashlib._Hash") -> Iterator[str]:
+    """The lines of a stored file, as `csv` takes them; their bytes are digested on the way."""
+    rest = b""
+    for piece in map(zlib.decompress, stored_pieces(connection, close.id, "csv")):
+        digest.update(piece)
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (f"{line.decode()}\n" for line in whole)
+    if rest:
+        yield rest.decode()
 
 
-def _of_file(content: bytes) -> Amounts:
-    """What a file of a month books, by month of usage."""
+def _of_lines(lines: Iterable[str]) -> Amounts:
     found: Amounts = {}
-    *lines, _ = csv.DictReader(StringIO(content.decode(), newline=""))
-    for line in lines:
-        amounts = found.setdefault(month_of(parse_day(line["day"])), Counter())
-        amounts[COST] += parse_usd(line["cost_usd"]) if line["cost_usd"] else 0
-        amounts[line["unit"]] += int(line["quantity"])
+    for line in csv.DictReader(lines):
+        if line["unit"]:  # not the TOTAL
+            amounts = found.setdefault(month_of(parse_day(line["day"])), Counter())
+            amounts[COST] += parse_usd(line["cost_usd"]) if line["cost_usd"] else 0
+            amounts[line["unit"]] += int(line["quantity"])
     return found
 
 
-def _booked(connection: Connection, zones: Collection[str], books: Books) -> Amounts:
+def _booked(connection: Connection, zones: Collection[str], books: Books, files: Mapping[int, Amounts]) -> Amounts:
     """What all months book: closed ones by their files, the time before them by what stands there, open ones now."""
     found: Amounts = {}
-    for close in books.closed:
-        _add(found, _of_file(_content(connection, close)))
+    for amounts_of_file in files.values():
+        _add(found, amounts_of_file)
     first, zone = books.closed[0].first_day, str(books.zone)
     _add(found, _of_sums(connection, booked_in(min(first_day(connection, zone), first), first, BEFORE)))
     for name in _open_months(connection, books):
@@ -103,7 +117,7 @@ def _open_months(connection: Connection, books: Books) -> Iterator[str]:
         name = month_of(month_named(name, zone).end_day)
 
 
-def _used(connection: Connection, zones: Collection[str], books: Books) -> Amounts:
+def _used(connection: Connection, books: Books) -> Amounts:
     zone = str(books.zone)
     first, last_us = first_day(connection, zone), last_used_us(connection)
     return _of_sums(connection, used(Period(day_bounds(first, zone)[0], last_us + 1, zone), ()))

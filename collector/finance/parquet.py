@@ -20,7 +20,7 @@ from collector.finance.tally import Tally
 from collector.ledger.questions.ask import AnyRow
 
 TOTAL_KEY = "callmeter.total_cost_usd"
-_ROW_GROUP = 20_000
+_ROW_GROUP = 3_000  # rows; held once as values and once as columns
 _READ: dict[str, Callable[[str], Any]] = {
     "decimal": Decimal,
     "day": date.fromisoformat,
@@ -80,6 +80,7 @@ def _file(columns: Sequence[Column], rows: Iterable[Sequence[Any]], tally: Tally
         "day": pa.date32(),
         "flag": pa.int8(),
     }
+    pa.set_memory_pool(pa.system_memory_pool())  # the others keep what they once had
     schema = pa.schema([pa.field(column.name, types[column.kind]) for column in columns])
     sink = _Sink()
     with parquet.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
