@@ -103,13 +103,7 @@ def _page() -> str:
     return html.replace("<title>Streamlit</title>", f"<title>callmeter</title>\n    {_HERE}")
 
 
-# The small lines of cards repeat what the card says, and have marks without a name: screen readers pass them over.
-_HERE = """<script>
-window.__streamlit = { BACKEND_BASE_URL: window.location.origin }
-new MutationObserver(() => document.querySelectorAll("[data-testid=stMetricChart]:not([aria-hidden])")
-  .forEach(chart => chart.setAttribute("aria-hidden", "true")))
-  .observe(document.documentElement, { childList: true, subtree: true })
-</script>"""
+_HERE = "<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin }</script>"
 ROUTES: list[BaseRoute] = [
     Route(CSV_PATH, export_csv),
     Route(MONTH_PATH, month_csv),

@@ -1,6 +1,6 @@
 """The cards on top of Overview."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -8,6 +8,7 @@ from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_day
 from collector.core.uptime import Uptime
 from collector.ledger.questions.waiting import Waiting
 from dashboard import texts
+from dashboard.figures import sparkline
 from dashboard.frames import uptime
 from dashboard.frames.uptime import Routed
 from dashboard.frames.usage import Totals
@@ -27,27 +28,25 @@ class Card(NamedTuple):
     line: list[int] | list[float] | None = None
     change: str | None = None
     is_change: bool = True
-    line_type: Literal["bar", "line"] = "bar"
+    is_line: bool = False  # drawn as a line, not from 0
 
 
 def show(cards: list[Card], since: str) -> None:
     """Cards in a grid that takes as many columns as fit; `since` says what a change is against."""
     with st.grid(len(cards), min_column_width=CARD_PX, key="cards"):
         for card in cards:
-            st.metric(card.label, parts.words(card.value), card.change, **_look(card, since))
+            with st.container(border=True, height="stretch"):
+                st.metric(card.label, parts.words(card.value), card.change, **_look(card, since))
+                if card.line and len(card.line) >= FEWEST_BARS and any(card.line):
+                    st.html(sparkline.line(card.line) if card.is_line else sparkline.bars(card.line))
 
 
 def _look(card: Card, since: str) -> dict[str, Any]:
-    has_line = card.line is not None and len(card.line) >= FEWEST_BARS and any(card.line)
     return {
         "help": parts.words(card.exact),
-        "border": True,
-        "height": "stretch",
         "delta_color": "off",
         "delta_arrow": "auto" if card.is_change else "off",
         "delta_description": since if card.change and card.is_change else None,
-        "chart_data": card.line if has_line else None,
-        "chart_type": card.line_type,
     }
 
 
@@ -124,7 +123,7 @@ def _uptime_card(label: str, meaning: str, now: Uptime, before: Uptime | None, l
     exact = f"{meaning}: {now.ok:,} of {texts.count(now.attempts, 'call')} ok; rate-limited ones failed"
     if value == texts.NO_DATA and now.attempts:
         return Card(label, value, exact, change=f"{now.ok} of {now.attempts} ok", is_change=False)
-    return Card(label, value, exact, line, uptime.points(now, before) if before else None, line_type="line")
+    return Card(label, value, exact, line, uptime.points(now, before) if before else None, is_line=True)
 
 
 def _change(now: int, before: int | None) -> str | None:

@@ -1,5 +1,6 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ RIGHT = frozenset(
     | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )
+FIRST_CHARTS_S = 1.0
+_SEEN = "pages_seen"
 MOST_ROWS = 5_000  # that a browser is sent
 Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
@@ -40,6 +43,13 @@ def pairs(sections: Sequence[Callable[[], None]]) -> None:
         for place, section in zip(st.columns(2, gap="medium"), sections[first : first + 2], strict=False):
             with place, st.container(border=True, height="stretch"):
                 section()
+
+
+def first_charts_first(page: str) -> None:
+    """Lets a browser that has just come draw the charts at the top before it is sent what is further down."""
+    if page not in st.session_state.setdefault(_SEEN, set()):
+        st.session_state[_SEEN].add(page)
+        time.sleep(FIRST_CHARTS_S)
 
 
 def chart(
@@ -55,9 +65,11 @@ def chart(
 
 
 def behind(title: str, table: pd.DataFrame, key: str) -> None:
-    """The table behind a chart."""
-    with st.expander("Table", key=f"table_{key}"):
-        rows(table, key, f"{title}: all numbers")
+    """The table behind a chart, sent to the browser when it is opened."""
+    its = st.expander("Table", key=f"table_{key}", on_change="rerun")
+    if its.open:
+        with its:
+            rows(table, key, f"{title}: all numbers")
 
 
 def router(title: str, answer: Answer, period: Period, now_us: int, key: str, is_titled: bool = False) -> None:

@@ -1,6 +1,7 @@
 """What every page is about: the ledger, and the selection that the URL names and the controls change."""
 
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import available_timezones
 
 import msgspec
@@ -130,9 +131,14 @@ def _period(stated: str) -> str:
 
 def _zone(stated: str, default: str) -> str:
     first = list(dict.fromkeys((default, "UTC", stated)))
-    options = first + sorted(available_timezones() - set(first))
+    options = first + [name for name in _every_zone() if name not in first]
     chosen: str = st.selectbox("Time zone", options, key="zone", label_visibility="collapsed", width=190)
     return chosen
+
+
+@lru_cache
+def _every_zone() -> list[str]:
+    return sorted(available_timezones())
 
 
 def visitor() -> Who:

@@ -101,13 +101,14 @@ def empty_rerun_s(browser: Browser, address: str) -> float:
 
 
 def at_once(browser: Browser, address: str, count: int) -> tuple[float, list[str]]:
-    """Opens so many sessions together: seconds until all have their charts, and what went wrong in any."""
+    """Opens so many sessions, which all stay: seconds until each has its charts, and what went wrong in any."""
     tabs = [Tab(browser, 800) for _ in range(count)]
     began = time.perf_counter()
     for tab in tabs:
         tab.page.goto(address, wait_until="commit")
+        tab.page.wait_for_function(f"({DRAWN})() >= 1", polling=200, timeout=60_000)
     for tab in tabs:
-        tab.page.wait_for_function(f"({DRAWN})() >= 5", timeout=240_000)
+        tab.page.wait_for_function(f"({DRAWN})() >= 5", polling=200, timeout=60_000)
     took = time.perf_counter() - began
     wrong = [what for tab in tabs for what in tab.wrong]
     for tab in tabs:
@@ -143,7 +144,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="callmeter-bench-") as name:
         ledger = (options.directory or Path(name) / "ledger").absolute()
         make(ledger, options.calls)
-        show(list(measure(Path(name), ledger, options.rounds, options.sessions)))
+        show(measure(Path(name), ledger, options.rounds, options.sessions))
 
 
 if __name__ == "__main__":

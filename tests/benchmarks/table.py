@@ -26,4 +26,4 @@ def show(results: Iterable[Result]) -> None:
     for result in results:
         bound = "" if result.target is None else f"{'<=' if result.at_most else '>='} {result.target:g}"
         verdict = {True: "met", False: "MISSED", None: ""}[result.met]
-        print(f"{result.name:48}{result.detail:46}{result.value:>9.3f}  {bound:9}{verdict}")
+        print(f"{result.name:48}{result.detail:46}{result.value:>9.3f}  {bound:9}{verdict}", flush=True)

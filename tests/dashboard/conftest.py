@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import cached
 from dashboard.serve import SCRIPT
 from dashboard.sessions import Who
-from dashboard.views import scope
+from dashboard.views import parts, scope
 from tests.dashboard.browser import chromium
 from tests.dashboard.ledgers import NOW, hourly, make_ledger
 from tests.processes import running
@@ -52,6 +52,7 @@ def tab(ledger: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Calla
             monkeypatch.setenv("CALLMETER_CONFIG", str(folder / "callmeter.toml"))
         monkeypatch.setattr(cached, "now_us", lambda: NOW)
         monkeypatch.setattr(scope, "visitor", lambda: who)
+        monkeypatch.setattr(parts, "FIRST_CHARTS_S", 0)
         app = AppTest.from_file(str(SCRIPT), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value

@@ -55,8 +55,25 @@ def test_the_demo_shows_all_charts_with_a_table_behind_each(tab: Tab) -> None:
         "chart_outcomes",
         "chart_images",
     ]
-    assert len(app.dataframe) == 8  # and the models, and the calls without a price
+    assert [box.label for box in app.expander] == ["Table"] * 6
+    assert len(app.dataframe) == 2  # the models, and the calls without a price
     assert all(chart.proto.alt for chart in app.get("plotly_chart"))
+
+
+def test_a_table_is_sent_when_it_is_opened_and_has_the_exact_numbers(tab: Tab) -> None:
+    app = tab("one call")
+    assert not [table for table in app.dataframe if "Input tokens" in table.value]
+    app.session_state["table_tokens"] = True
+    app.run()
+    (opened,) = (table.value for table in app.dataframe if "Input tokens" in table.value)
+    assert opened.iloc[0].to_dict() == {
+        "Day": "Tue 20 Oct 2026 (so far)",
+        "Input tokens": 1_000,
+        "of them cached": 0,
+        "Output tokens": 500,
+        "of them reasoning": 0,
+        "Calls": 1,
+    }
 
 
 def test_the_cards_are_the_ledgers_sums(tab: Tab, ledger: Callable[[str], Path]) -> None:
@@ -163,7 +180,7 @@ def test_the_running_month_is_carried_to_its_end_and_says_how(tab: Tab) -> None:
 
 
 def test_every_model_links_to_its_page(tab: Tab) -> None:
-    table = tab("demo").dataframe[5].value
+    table = tab("demo").dataframe[0].value
     assert table["Model"][0] == "openai/gpt-4o"
     assert table["Page"][0] == "/model?model=openai%2Fgpt-4o&zone=UTC"
 
