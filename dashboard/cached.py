@@ -4,7 +4,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 import streamlit as st
 from sqlalchemy import Engine, Select
 
+from collector.core.budgets import Budget, window
 from collector.core.errors import LedgerError, UsageError
 from collector.core.periods import Period
 from collector.core.selection import Selection
@@ -31,6 +32,7 @@ from collector.ledger.questions import (
     failures,
     filters,
     items,
+    jobs,
     latency,
     prices,
     pulled,
@@ -38,11 +40,14 @@ from collector.ledger.questions import (
     uptime,
     usage,
 )
+from collector.ledger.questions import alerts as told
 from collector.ledger.questions import rejects as rejected
 from collector.ledger.questions.books import Account, account
+from collector.ledger.questions.incidents import incidents_in
 from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
 from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
+from dashboard.frames.alerts import Spent
 
 FRESH_S = 5
 CATALOG_S = 300
@@ -212,6 +217,40 @@ def compared(its: Settings, first_day: int, end_day: int) -> Reconciliation:
 def deliveries(url: str) -> list[Any]:
     """The newest files that were delivered."""
     return ask.rows(engine(url), log_lines())
+
+
+def alerts(url: str) -> list[Any]:
+    """The alerts that last, and those that ended in the last 7 days."""
+    return ask.rows(engine(url), told.since(now_us() - 7 * 86_400 * 1_000_000))
+
+
+def untold(url: str) -> tuple[list[Any], list[Any]]:
+    """What is silenced, and who could not be told yet."""
+    its = engine(url)
+    return ask.rows(its, told.silenced(now_us())), ask.rows(its, told.undelivered())
+
+
+def incidents(period: Period, url: str) -> list[Any]:
+    """The incidents that status pages told of in a period."""
+    return ask.rows(engine(url), incidents_in(period))
+
+
+def job_runs(url: str) -> list[Any]:
+    """The last run of each job."""
+    return ask.rows(engine(url), jobs.last_runs())
+
+
+def spent_of(budgets: Sequence[Budget], its: Settings) -> list[Spent]:
+    """What budgets have spent in their running window."""
+    return [_spent(budget, its) for budget in budgets]
+
+
+def _spent(budget: Budget, its: Settings) -> Spent:
+    selection = Selection(zone=its.zone)
+    if budget.dimension:
+        selection = msgspec.structs.replace(selection, **{f"{budget.dimension}s": (budget.name,)})
+    answer = answers(("spend",), selection, window(budget.period, its.zone, now_us()), its)["spend"]
+    return Spent(budget, ask.total(answer.rows, "cost_picousd"), ask.total(answer.rows, "unpriced_calls"))
 
 
 def rejects(url: str) -> tuple[list[Any], list[Any]]:

@@ -26,6 +26,7 @@ PAGES = (
     "providers",
     "calls",
     "finance",
+    "alerts",
     "call",
     "why",
     "collector",

@@ -196,7 +196,7 @@ def _asker(work: Work, pull: Asked) -> Asker:
     key = os.environ.get(pull.key_env) if pull.key_env else None
     if pull.key_env and not key:
         raise SourceError(f"the variable {pull.key_env} of [pulls.{pull.name}] is not set where the collector runs")
-    return Asker(pull.address, HEADERS[pull.kind or "openai"](key), _bounds(work, 240.0), pull.key_env)
+    return Asker(pull.address, HEADERS[pull.kind or "openai"](key), _bounds(work, 120.0), pull.key_env)
 
 
 def _bounds(work: Work, seconds: float) -> Bounds:

@@ -6,6 +6,8 @@ from sqlalchemy.engine import Engine
 
 from collector.jobs.work import HOUR_S, MINUTE_S, Job
 from collector.ledger.engines import writing
+from collector.ledger.questions import jobs
+from collector.ledger.questions.ask import rows
 from collector.ledger.schema import job_runs
 
 KEPT_RUNS = 200  # of each job
@@ -23,11 +25,7 @@ class Run(msgspec.Struct, frozen=True):
 
 def last_runs(engine: Engine) -> dict[str, Run]:
     """The newest run of each job that ever ran."""
-    newest = select(func.max(job_runs.c.id)).group_by(job_runs.c.name)
-    columns = [job_runs.c[field.name] for field in msgspec.structs.fields(Run)]
-    with engine.connect() as connection:
-        rows = connection.execute(select(*columns).where(job_runs.c.id.in_(newest))).all()
-    return {row.name: Run(*row) for row in rows}
+    return {row.name: Run(*row) for row in rows(engine, jobs.last_runs())}
 
 
 def runs_since(engine: Engine, name: str, since_us: int) -> int:
@@ -60,11 +58,11 @@ def begin(engine: Engine, name: str, now_us: int) -> int:
         return int(connection.execute(added).scalar_one())
 
 
-def end(engine: Engine, run_id: int, now_us: int, rows: int | None, error: str | None) -> None:
+def end(engine: Engine, run_id: int, now_us: int, done: int | None, error: str | None) -> None:
     """Records how a run ended, and forgets the oldest runs of its job."""
     with writing(engine).begin() as connection:
         own = job_runs.c.id == run_id
-        connection.execute(update(job_runs).where(own).values(ended_at=now_us, rows=rows, error=error))
+        connection.execute(update(job_runs).where(own).values(ended_at=now_us, rows=done, error=error))
         name = select(job_runs.c.name).where(own).scalar_subquery()
         of_job = select(job_runs.c.id).where(job_runs.c.name == name).order_by(job_runs.c.id.desc())
         oldest_kept = connection.scalar(of_job.offset(KEPT_RUNS).limit(1))

@@ -76,6 +76,19 @@ def add_expected(fig: go.Figure, frame: pd.DataFrame, name: str) -> None:
     )
 
 
+def add_line(fig: go.Figure, axis: Axis, value: float, name: str, text: str) -> None:
+    """A line across all buckets, such as a budget's."""
+    fig.add_scatter(
+        name=for_plotly(name),
+        x=list(axis.labels),
+        y=[value] * len(axis.labels),
+        customdata=[text] * len(axis.labels),
+        hovertemplate="%{customdata}",
+        mode="lines",
+        line={"width": 1.5, "dash": "dash", "color": COLOR["down"]},
+    )
+
+
 def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name: str) -> None:
     """Diamonds on the base line at buckets that need a word, with the word as their hover text."""
     fig.add_scatter(

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import streamlit as st
 
+from collector.core.money import PICODOLLARS
 from collector.core.periods import DAY_S, SECOND_US, Period, day_number, days_period, parse_period
 from collector.core.selection import DIMENSIONS, Selection, to_query
 from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
+from dashboard.frames import alerts, forecast, models, outages, outcomes, spend, uptime, usage
 from dashboard.frames import axis as axes
-from dashboard.frames import forecast, models, outages, outcomes, spend, uptime, usage
 from dashboard.frames.forecast import Forecast
 from dashboard.views import address, cards, parts, scope
 
@@ -22,6 +23,7 @@ QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
 SPLIT_KEY = "split"
 UNPRICED_MARK, OUTAGE_MARK = "Not all priced", "Provider outage"
+MOST_ALERTS = 3
 Section = Callable[[], None]
 
 
@@ -30,6 +32,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     selection = msgspec.structs.replace(its.selection, group=_group())
     period = its.period()
     answer = cached.answers(QUESTIONS, selection, period, its.settings)
+    _alerts(its)
     if filtered := scope.spoken(selection):
         st.caption(filtered)
     if refusal := answer["tokens"].refusal:
@@ -50,6 +53,14 @@ def show(its: scope.Scope, now_us: int) -> None:
     parts.pairs(sections[2:])
 
 
+def _alerts(its: scope.Scope) -> None:
+    """What lasts and matters, where somebody looks first."""
+    if lasting := alerts.banner(cached.alerts(its.settings.ledger_url)):
+        with st.container(border=True, gap="xxsmall", key="banner"):
+            parts.sentences(lasting[:MOST_ALERTS])
+            st.page_link("views/alerts.py", label=f"{texts.count(len(lasting), 'alert')} in all")
+
+
 def _sections(
     answer: Mapping[str, Answer], selection: Selection, axis: axes.Axis, its: scope.Scope, now_us: int
 ) -> list[Section]:
@@ -57,7 +68,7 @@ def _sections(
     series = usage.series_of(answer["tokens"].rows, group)
     sections: list[Section] = [
         lambda: _tokens(answer["tokens"].rows, axis, group, series),
-        lambda: _spend(answer, selection, period, series, _forecast(selection, its, now_us), now_us),
+        lambda: _spend(answer, selection, period, series, _forecast(selection, its, now_us), its, now_us),
         lambda: _providers(answer["providers"], period, now_us),
         lambda: parts.router("Uptime with and without routing", answer["router"], period, now_us, "router"),
         lambda: _trouble(answer["outcomes"].rows, axis),
@@ -168,6 +179,7 @@ def _spend(
     period: Period,
     series: list[str],
     expected: tuple[Forecast, int] | None,
+    its: scope.Scope,
     now_us: int,
 ) -> None:
     rows, group = answer["spend"].rows, selection.group
@@ -176,18 +188,28 @@ def _spend(
     axis = axes.day_axis(period, now_us, last)
     labels, notes = spend.unpriced_notes(rows, axis)
     outs = outages.spans(outages.found(answer["outages"].rows, cached.outage_bucket(period)), axis, selection.zone)
-    marks = ((spend.EXPECTED, is_month), (UNPRICED_MARK, bool(labels)), (OUTAGE_MARK, bool(outs)))
+    budgets = alerts.fitting(its.settings.budgets, selection) if selection.zone == its.settings.zone else []
+    budget_usd = alerts.line(budgets)
+    marks = (
+        (alerts.BUDGET, budget_usd is not None),
+        (spend.EXPECTED, is_month),
+        (UNPRICED_MARK, bool(labels)),
+        (OUTAGE_MARK, bool(outs)),
+    )
     extra = [name for name, is_there in marks if is_there]
     figure = bars.stacked(
         spend.spend(rows, axis, group, series), axis, series or (spend.SPEND,), extra=extra, prefix="$"
     )
     if expected and is_month:
         bars.add_expected(figure, spend.expected(expected[0].to_come, axis), spend.EXPECTED)
+    if budget_usd is not None:
+        bars.add_line(figure, axis, budget_usd, alerts.BUDGET, texts.short_usd(round(budget_usd * PICODOLLARS)))
     if labels:
         bars.add_marks(figure, labels, notes, UNPRICED_MARK)
     if outs:
         bars.add_outages(figure, outs, OUTAGE_MARK)
-    note = forecast.says(*expected) if expected else ""
+    said = [forecast.says(*expected) if expected else "", alerts.budgets_say(cached.spent_of(budgets, its.settings))]
+    note = ". ".join(filter(None, said))
     parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend", note)
 
 

@@ -24,6 +24,7 @@ PAGES = {
     "calls": 0,
     "why": 0,
     "finance": 0,
+    "alerts": 0,
     "collector": 0,
 }  # with so many charts at least
 LOOKS = (("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390))

@@ -18,6 +18,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "why": {},
     "finance": {},
     "collector": {},
+    "alerts": {},
 }
 MODELS = {"demo": "openai/gpt-4o", "unpriced only": "acme/x", "down all day": "m", "hostile names": HOSTILE[0]}
 

@@ -1,0 +1,74 @@
+"""Alerts: what fired, how far budgets are spent, what status pages said, and how the jobs did."""
+
+import streamlit as st
+
+from dashboard import cached
+from dashboard.frames import alerts
+from dashboard.views import parts, scope
+
+LIVE_S = 30
+
+
+@st.fragment(run_every=LIVE_S, key="alerts_live")
+def live() -> None:
+    """The page as of now."""
+    its = scope.current()
+    with st.container(border=True):
+        _alerts(its)
+    parts.pairs([lambda: _budgets(its), lambda: _incidents(its), lambda: _jobs(its), lambda: _untold(its)])
+
+
+def _alerts(its: scope.Scope) -> None:
+    rows = cached.alerts(its.settings.ledger_url)
+    if not rows:
+        parts.absent("Alerts", "None lasts, and none ended in the last 7 days.")
+        return
+    parts.heading("Alerts", alerts.alerts_say(rows))
+    parts.rows(alerts.alert_table(rows, its.selection.zone), "alerts", "Alerts, newest first", height="content")
+
+
+def _budgets(its: scope.Scope) -> None:
+    if not its.settings.budgets:
+        parts.nothing(
+            "No budgets", "Set one in callmeter.toml:", '[[budgets]]\nscope = "all"\nperiod = "month"\nlimit_usd = 100'
+        )
+        return
+    parts.heading("Budgets", "Spend of the running day, week or month in the reporting zone")
+    table = alerts.budget_table(cached.spent_of(its.settings.budgets, its.settings))
+    parts.rows(table, "budgets", "Budgets and what is spent of them", height="content")
+
+
+def _incidents(its: scope.Scope) -> None:
+    rows = cached.incidents(its.period(), its.settings.ledger_url)
+    if not rows:
+        told = "No status page told of one in this period." if its.settings.status_pages else "No status page is read."
+        parts.absent("Incidents", told)
+        return
+    parts.heading("Incidents", "As providers' status pages tell them; uptime is measured apart from them")
+    table = alerts.incident_table(rows, its.selection.zone)
+    parts.rows(table, "incidents", "Incidents, newest first", sites=[alerts.PAGE])
+
+
+def _jobs(its: scope.Scope) -> None:
+    rows = cached.job_runs(its.settings.ledger_url)
+    if not rows:
+        parts.nothing("No job has run yet", "They run by themselves, or once:", "callmeter collect")
+        return
+    parts.heading("Jobs", alerts.jobs_say(rows))
+    parts.rows(alerts.job_table(rows, its.selection.zone), "jobs", "The last run of each job", height="content")
+
+
+def _untold(its: scope.Scope) -> None:
+    silenced, waiting = cached.untold(its.settings.ledger_url)
+    if not silenced and not waiting:
+        told = "Everybody was told." if its.settings.channels else "Nobody is told: add [[channels]] to callmeter.toml."
+        parts.absent("Who is told", told)
+        return
+    parts.heading("Who is told")
+    if silenced:
+        parts.rows(alerts.silence_table(silenced, its.selection.zone), "silenced", "What is silenced", height="content")
+    if waiting:
+        parts.rows(alerts.undelivered_table(waiting), "undelivered", "Who could not be told yet", height="content")
+
+
+live()
