@@ -156,19 +156,18 @@ def own_attempts(call: Call) -> tuple[Attempt, ...]:
     return () if len(attempts) == 1 and _says_what_the_call_says(attempts[0], call) else attempts
 
 
-def names_in(calls: Sequence[Call], shared: Iterable[Shared]) -> dict[str, set[str]]:
-    """The names that rows of these calls and of their own attempts need, by kind; `shared` are their shared names."""
+def names_in(calls: Sequence[Call], shared: Iterable[Shared], own: Iterable[Attempt]) -> dict[str, set[str]]:
+    """The names that rows of these calls need, by kind; `shared` are their shared names, `own` their own attempts."""
     wanted: dict[str, set[Any]] = {kind: set() for kind in KINDS}
     for field, names in zip(SHARED, zip(*shared, strict=True), strict=False):
         wanted[NAMED[field]].update(names)
     wanted["user"].update(map(attrgetter("user"), calls))
     wanted["session"].update(map(attrgetter("session"), calls))
     wanted["tags"] = {tags_text(call.tags) for call in calls if call.tags}
-    for call in calls:
-        for attempt in own_attempts(call):
-            wanted["provider"].add(attempt.provider)
-            wanted["model"].add(attempt.model)
-            wanted["error_type"].add(attempt.error_type)
+    for attempt in own:
+        wanted["provider"].add(attempt.provider)
+        wanted["model"].add(attempt.model)
+        wanted["error_type"].add(attempt.error_type)
     return {kind: found - {None, ""} for kind, found in wanted.items()}
 
 

@@ -151,7 +151,8 @@ def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:
         return
     kins = {id(each.kin): each.kin for each in fresh}.values()
     calls = [each.call for each in fresh]
-    ids = _interned(desk, calls, [kin.names for kin in kins], {each.billed.reason for each in fresh})
+    tried = [attempt for each in fresh for attempt in each.own]
+    ids = _interned(desk, calls, [kin.names for kin in kins], tried, {each.billed.reason for each in fresh})
     sets = desk.price_sets.store(desk.connection, [each.billed.price_set for each in fresh])
     for kin in kins:
         kin.ids = ids.of_shared(kin.names)
@@ -168,8 +169,14 @@ def _insert(desk: Desk, fresh: Sequence[_Fit]) -> None:
         desk.connection.exec_driver_sql(_INSERT_ATTEMPT, tries)
 
 
-def _interned(desk: Desk, calls: Sequence[Call], shared: Iterable[Shared], reasons: Iterable[str | None]) -> Ids:
-    wanted = names_in(calls, shared)
+def _interned(
+    desk: Desk,
+    calls: Sequence[Call],
+    shared: Iterable[Shared],
+    own: Iterable[Attempt],
+    reasons: Iterable[str | None],
+) -> Ids:
+    wanted = names_in(calls, shared, own)
     wanted["reason"] = {reason for reason in reasons if reason}
     return Ids(**{kind: desk.names.intern(desk.connection, kind, wanted[kind]) for kind in KINDS})
 
@@ -232,7 +239,8 @@ def _merge(desk: Desk, arrivals: Sequence[Call]) -> int:
     bills = [_bill_of(desk, group, known) for group in groups]
     calls = [call for call, _ in bills]
     reasons = [b.reason for _, b in bills if isinstance(b, Billed)]
-    ids = _interned(desk, calls, map(shared_names, calls), reasons)
+    tried = [attempt for call in calls for attempt in own_attempts(call)]
+    ids = _interned(desk, calls, map(shared_names, calls), tried, reasons)
     sets = desk.price_sets.store(desk.connection, [b.price_set for _, b in bills if isinstance(b, Billed)])
     new: dict[bytes, tuple[Row, list[Row]]] = {}
     for call, billed in bills:

@@ -113,7 +113,7 @@ def beside(told: Told) -> Beside:
 def decode(line: bytes) -> Record | str:
     """The record of a line without its newline, or the reason why it cannot be read."""
     body = line[HEADER_BYTES:]
-    if line[:HEADER_BYTES] != b"%08x " % crc32(body):
+    if not line.startswith(b"%08x " % crc32(body)):
         return "the checksum does not fit the line"
     try:
         return _decoder.decode(body)
