@@ -54,6 +54,16 @@ def test_a_day_is_a_day_of_the_zone(engine, zone, days):
     assert {row["day"] - FIRST: row["calls"] for row in found} == days
 
 
+@pytest.mark.parametrize("group", ["", "app"])
+def test_years_in_any_zone_are_answered_as_their_days_are(engine, group):
+    period = {"period": "2024-01-01..2026-10-06", "zone": "Asia/Kathmandu", "group": group}
+    named = {"apps": (*(f"app-{n}" for n in range(60)), "shop", "blog", "")}
+    assert ask(engine, usage.tokens_per_day, **period) == ask(
+        engine, usage.tokens_per_day, **period | {"period": "2026-10-01..2026-10-06"}
+    )
+    assert ask(engine, usage.tokens_per_day, **period, **named) == ask(engine, usage.tokens_per_day, **period)
+
+
 def test_spend_per_day_is_exact_and_unpriced_calls_are_counted_apart(engine):
     assert ask(engine, spend.spend_per_day) == [
         {

@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
+    Label,
     Select,
     Subquery,
     Table,
@@ -24,11 +25,23 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
+    union_all,
 )
 
 from collector.core.errors import UsageError
 from collector.core.meters import COMMON_METERS, METERS
-from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, format_day, is_whole_days, offsets
+from collector.core.periods import (
+    DAY_S,
+    QUARTER_S,
+    SECOND_US,
+    Period,
+    day_bounds,
+    day_number,
+    days,
+    format_day,
+    is_whole_days,
+    offsets,
+)
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.schema import (
@@ -42,6 +55,8 @@ from collector.ledger.schema import (
 )
 
 Number = ColumnElement[int]
+_MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
+_MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of them
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -51,6 +66,7 @@ class Source(msgspec.Struct, frozen=True):
     day: Number
     where: ColumnElement[bool]
     dimension: str = ""  # of totals: whose id is their value
+    by_day: tuple[tuple[int, ColumnElement[bool]], ...] = ()  # the same cut into days, where that is quicker to add up
 
     @property
     def is_rows(self) -> bool:
@@ -135,13 +151,36 @@ def per_day(
     Columns: day (days since 1970), group (the name, "" for none) and label (what a screen shows for it) when grouped,
     then those of `sums`.
     """
-    columns = [func.sum(value).label(label) for label, value in sums.items()]
-    question = select(source.day.label("day"), *columns).where(chosen(selection, source), *only)
+    if source.by_day and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
+        found = _day_by_day(selection, source, group, sums, *only)
+        if group:
+            return named(found, "group_id", "day", sums)
+        columns = [found.c[label] for label in sums]
+        return select(found.c.day, *columns).where(columns[0].is_not(None)).order_by(found.c.day)
+    question = select(source.day.label("day"), *_summed(sums)).where(chosen(selection, source), *only)
     if not group:
         return question.group_by(literal_column("day")).order_by(literal_column("day"))
     inner = question.add_columns(source.key(group).label("group_id"))
     inner_table = inner.group_by(literal_column("day"), literal_column("group_id")).subquery("sums")
     return named(inner_table, "group_id", "day", sums)
+
+
+def _day_by_day(
+    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
+) -> Subquery:
+    """Each day by itself: many small sorts instead of a large one. Days without calls have no group, or no sums."""
+    parts = []
+    for day, where in source.by_day:
+        part = select(plain(day).label("day"), *_summed(sums))
+        part = part.where(chosen(selection, msgspec.structs.replace(source, where=where)), *only)
+        if group:
+            part = part.add_columns(source.key(group).label("group_id")).group_by(literal_column("group_id"))
+        parts.append(part)
+    return union_all(*parts).subquery("sums")
+
+
+def _summed(sums: Mapping[str, Number]) -> list[Label[int]]:
+    return [func.sum(value).label(label) for label, value in sums.items()]
 
 
 def named(sums: Subquery, id_column: str, time_column: str, columns: Iterable[str]) -> Question:
@@ -202,8 +241,17 @@ def _totals(period: Period, dimension: str = "") -> Source:
 
 def _quarter_cells(period: Period) -> Source:
     quarter, step = usage_quarters.c.quarter, QUARTER_S * SECOND_US
-    where = and_(quarter >= period.start_us // step, quarter < -(-period.end_us // step))
-    return Source(usage_quarters, local_day(quarter * plain(QUARTER_S), period), where)
+    first, end = period.start_us // step, -(-period.end_us // step)
+    its_days = [(day, *(us // step for us in day_bounds(day, period.zone))) for day in days(period)]
+    by_day = [(day, and_(quarter >= max(start, first), quarter < min(until, end))) for day, start, until in its_days]
+    where = and_(quarter >= first, quarter < end)
+    is_short = 0 < len(by_day) <= _MOST_DAYS
+    return Source(
+        usage_quarters,
+        local_day(quarter * plain(QUARTER_S), period),
+        where,
+        by_day=tuple(by_day) if is_short else (),
+    )
 
 
 def _rows(period: Period) -> Source:
