@@ -149,6 +149,7 @@ class _Drain:
         if is_abandoned and not has_ended:
             self._end(account, torn)
         if is_abandoned:
+            engines.settle_on_disk(self._engine)
             path.unlink()
 
     def _account(self, path: Path) -> tuple[_Account, bool]:

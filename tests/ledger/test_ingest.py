@@ -162,6 +162,27 @@ def test_a_live_writers_calls_are_never_interrupted_and_its_segment_stays(tmp_pa
     writer.stop()
 
 
+def test_a_segment_is_deleted_only_when_the_disk_has_what_the_ledger_took_of_it(
+    tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(journal, calls(TABLE))
+    done: list[str] = []
+    fsync, unlink = os.fsync, Path.unlink
+
+    def syncing(fd: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        fsync(fd)
+
+    def deleting(path: Path, missing_ok: bool = False) -> None:
+        done.append(path.suffix)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(Path, "unlink", deleting)
+    take(tmp_path)
+    assert done[done.index("callmeter.db-wal") :] == ["callmeter.db-wal", tmp_path.name, ".jnl"]
+
+
 def test_a_torn_tail_is_cut_and_listed(tmp_path: Path, journal: Path) -> None:
     write(journal, calls(TABLE))
     (path,) = segments(journal)
