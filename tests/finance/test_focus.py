@@ -274,6 +274,20 @@ def hostile(folder: Path) -> Engine:
     return store(folder, [*plain, *named])
 
 
+def with_corrections(engine: Engine, folder: Path) -> None:
+    """Closes the month, changes it, and adds what the following month books of it to its file."""
+    before = (folder / "focus.csv").read_text()
+    close(engine, ZONES, "2026-10", "Asia/Kathmandu", "ann", instant("2026-12-05T00:00"))
+    late = "\n".join(f"2026-10-{day:02d}T13:00 openai m 5/{day} ok cost={-day} app=x" for day in range(1, 20))
+    store(
+        folder, calls(f"{late}\n2026-10-01T13:00 openai other 7/0 ok\n2026-11-03T00:00 openai m 5/5 ok key=é")
+    ).dispose()
+    rows = written(engine, folder, booked_request(month_named("2026-11", "Asia/Kathmandu"), "focus"))
+    assert {row["ChargeClass"] for row in rows} == {"", "Correction"}
+    assert_rows_hold(rows)
+    (folder / "focus.csv").write_text(before + (folder / "focus.csv").read_text().split("\n", 1)[1])
+
+
 @pytest.mark.parametrize(("ledger", "month"), [(demo, "2026-10"), (azure, "2023-11"), (hostile, "2026-10")])
 def test_the_validator_fails_only_the_rule_that_contradicts_itself(ledger, month, tmp_path):
     engine = ledger(tmp_path)
@@ -285,6 +299,8 @@ def test_the_validator_fails_only_the_rule_that_contradicts_itself(ledger, month
     )  # fmt: skip
     rows = written(engine, tmp_path, Request(parse_period(month, "UTC", NOW_US), format="focus", finance=finance))
     assert_rows_hold(rows)
+    if ledger is hostile:
+        with_corrections(engine, tmp_path)
     said = verdict(tmp_path / "focus.csv")
     assert said.failed == 1, said.rules
     assert said.rules[0] in CONTRADICTORY

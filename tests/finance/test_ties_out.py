@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.core.errors import UsageError
 from collector.core.meters import METERS
 from collector.core.money import format_usd, parse_usd
 from collector.core.periods import Period, days, format_day, parse_period
@@ -30,6 +32,7 @@ from collector.settings import Limits
 from tests.random_calls import END_DAY, FIRST_DAY, distinct, many
 from tests.random_calls import calls as random_call
 from tests.stored import NOW_US, ZONES, store
+from tests.tables import calls as calls_of
 
 FIVE_ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 LIMITS = Limits(row_query_days=10_000)
@@ -182,3 +185,25 @@ def assert_one_total(engine, folder, zone, by, cost):
 def read_csv(engine, folder, request):
     export(engine, declared_zones(engine), request, folder / "out.csv")
     return list(csv.DictReader(io.StringIO((folder / "out.csv").read_text(), newline="")))
+
+
+def test_by_user_after_pruning_the_declared_zones_answer_and_others_are_refused(tmp_path):
+    table = "2026-08-01T12:00 openai m 1000/500 ok user=ann\n2026-10-01T12:00 openai m 10/0 ok user=bob"
+    engine = store(tmp_path, calls_of(table))
+    prune(engine, tmp_path / "journal", Rules(days=1, most_bytes=None, probe_days=1, zone="UTC"), NOW_US)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM calls").scalar() == 0
+    for zone in ZONES:
+        lines = read_csv(engine, tmp_path, Request(parse_period("2026-08-01..2026-11-01", zone, NOW_US), ("user",)))
+        assert [(line["user"], line["cost_usd"]) for line in lines if line["unit"] == "input_tokens"] == [
+            ("ann", "0.01"), ("bob", "0.0001"),
+        ]  # fmt: skip
+        assert lines[-1]["cost_usd"] == "0.0251"
+    for request in (
+        Request(parse_period("2026-08-01..2026-11-01", "Asia/Kathmandu", NOW_US), ("user",)),
+        Request(parse_period("2026-08-01..2026-11-01", "UTC", NOW_US), calls=True),
+    ):
+        with pytest.raises(
+            UsageError, match="this is answered from single calls, and those before 2026-10-02 are pruned"
+        ):
+            read_csv(engine, tmp_path, request)
