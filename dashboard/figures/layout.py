@@ -23,16 +23,15 @@ def figure(axis: Axis, names: Sequence[str], plot_px: int = PLOT_PX, prefix: str
     columns = 1 if any(len(name) > _IN_HALF for name in names) else 2
     series = len(names)
     below = _TICKS_PX + _LEGEND_ROW_PX * (-(-series // columns) if series > 1 else 0)
-    fig = go.Figure()
-    fig.update_layout(
-        height=_TOP_PX + plot_px + below,
-        margin={"l": 8, "r": 8, "t": _TOP_PX, "b": below},
-        barmode="stack",
-        bargap=0.18,
-        hovermode="x unified",
-        dragmode=False,
-        showlegend=series > 1,
-        legend={
+    layout: dict[str, Any] = {
+        "height": _TOP_PX + plot_px + below,
+        "margin": {"l": 8, "r": 8, "t": _TOP_PX, "b": below},
+        "barmode": "stack",
+        "bargap": 0.18,
+        "hovermode": "x unified",
+        "dragmode": False,
+        "showlegend": series > 1,
+        "legend": {
             "orientation": "h",
             "y": -_TICKS_PX / plot_px,
             "yanchor": "top",
@@ -43,8 +42,8 @@ def figure(axis: Axis, names: Sequence[str], plot_px: int = PLOT_PX, prefix: str
             "itemclick": False,
             "itemdoubleclick": False,
         },
-        xaxis=time_axis(axis),
-        yaxis={
+        "xaxis": time_axis(axis),
+        "yaxis": {
             "rangemode": "tozero",
             "fixedrange": True,
             "tickprefix": prefix,
@@ -53,8 +52,8 @@ def figure(axis: Axis, names: Sequence[str], plot_px: int = PLOT_PX, prefix: str
             "nticks": 5,
             "ticks": "",
         },
-    )
-    return fig
+    }
+    return go.Figure(layout=layout)
 
 
 def time_axis(axis: Axis) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _NAMES = {Status.FEW: "fewer than 10 attempts"}
 def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.Figure:
     """One strip of buckets per provider, its name and figure above it; `headlines` gives the order, top down."""
     providers = list(headlines)
-    fig = go.Figure()
+    fig = go.Figure(layout=_strip_layout(axis, len(providers)))
     for bar_state, (height, color) in _BARS.items():
         rows = frame[frame["status"] == bar_state]
         fig.add_bar(
@@ -45,7 +45,6 @@ def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.
             marker={"color": color, "line": {"width": 0}},
             showlegend=True,
         )
-    fig.update_layout(**_strip_layout(axis, len(providers)))
     for n, provider in enumerate(providers):
         _name_strip(fig, n, for_plotly(provider or "no provider", 28), headlines[provider])
     return fig
