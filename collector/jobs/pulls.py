@@ -4,6 +4,7 @@ Everything they learn goes into the journal. One address that fails stops no oth
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ MAX_ENDPOINT_MODELS = 50
 MAX_LOOKUPS = 100
 LOOKUP_DAYS = 2  # a call that is still unknown then stays as it is
 _DAY_US = DAY_S * SECOND_US
+_SLUG = re.compile(r"[\w~-][\w.:~-]*(/[\w~-][\w.:~-]*)?", re.ASCII)  # what may stand in an address as it is
 
 
 class Asked(Pull, frozen=True):
@@ -136,7 +138,8 @@ def _worth_a_look(work: Work, pull: Asked, there: set[str]) -> list[str]:
     """The models whose single providers are looked at: those configured or used there, and listed."""
     own = [e.upstream_model or e.model for e in work.settings.endpoints if e.provider == pull.name]
     used = [row.model for row in rows(work.engine, used_models(pull.name, work.now_us - 30 * _DAY_US))]
-    return [model for model in dict.fromkeys((*own, *used)) if model in there][:MAX_ENDPOINT_MODELS]
+    known = [model for model in dict.fromkeys((*own, *used)) if model in there and _SLUG.fullmatch(model)]
+    return known[:MAX_ENDPOINT_MODELS]
 
 
 def look_up(work: Work) -> int:

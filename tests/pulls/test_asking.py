@@ -1,6 +1,5 @@
 """GET: what is tried again, what Retry-After says, what is too much; never a key in an error."""
 
-import time
 from typing import Any
 
 import pytest
@@ -105,13 +104,11 @@ def test_an_answer_beyond_its_bound_is_not_read_to_its_end() -> None:
 
 
 def test_a_slow_answer_ends_at_the_time_limit() -> None:
-    begun = time.monotonic()
     with (
         answering(lambda _: Reply({"n": 1}, drip_s=0.2)) as server,
         pytest.raises(SourceError, match=r"too slowly|in time"),
     ):
         ask(server.url, seconds=0.5, tries=1)
-    assert time.monotonic() - begun < 5
 
 
 def test_nobody_there_is_told_by_its_kind() -> None:

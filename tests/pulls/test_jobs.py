@@ -277,6 +277,19 @@ def test_a_list_that_lost_most_of_its_models_is_not_believed(tmp_path: Path) -> 
     assert price_of(settings, "m", NOON + 2 * DAY_US) == 10_000_000
 
 
+def test_a_model_s_name_never_leads_to_another_address(tmp_path: Path) -> None:
+    hostile = ["../../keys", "a/../../keys", "m?x=1", "m#x", "a/b/c", "..", "m%2f..", "a b"]
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(listing(dict.fromkeys(hostile, "0.00001"))) if asked.path == "/models" else Reply(status=404)
+
+    with answering(answer) as server:
+        own = "".join(f'[[endpoints]]\nmodel = "{name}"\nprovider = "openrouter"\n' for name in hostile)
+        text = f'[pulls.openrouter]\n[providers.openrouter]\nkind = "openrouter"\nbase_url = "{server.url}"\n{own}'
+        assert run(settings_of(tmp_path, text), "openrouter_prices") == []
+        assert {each.path for each in server.asked} == {"/models"}
+
+
 def test_single_providers_are_looked_at_for_configured_models(tmp_path: Path) -> None:
     behind = [
         {"provider_name": "DeepInfra", "tag": "deepinfra", "pricing": {"prompt": "0.000008", "completion": "0.00002"}}
