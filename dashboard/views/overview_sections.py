@@ -47,10 +47,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     shown = _cards(answer, _earlier(selection, before, its) if since else None, axis)
     cards.show([*shown, cards.waiting_card(cached.not_booked(its.settings))], since)
     _toolbar(selection)
-    sections = _sections(answer, selection, axis, its, now_us)
-    parts.pairs(sections[:2])
-    parts.first_charts_first("overview")
-    parts.pairs(sections[2:])
+    parts.pairs(_sections(answer, selection, axis, its, now_us), "overview")
 
 
 def _alerts(its: scope.Scope) -> None:

@@ -30,26 +30,25 @@ RIGHT = frozenset(
     | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )
-FIRST_CHARTS_S = 1.0
+FIRST_CHART_S = 0.8
 _SEEN = "pages_seen"
 MOST_ROWS = 5_000  # that a browser is sent
 Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
-def pairs(sections: Sequence[Callable[[], None]]) -> None:
-    """Sections in frames, two in a row and equally high; below each other on a phone."""
+def pairs(sections: Sequence[Callable[[], None]], page: str = "") -> None:
+    """Sections in frames, two in a row and equally high; below each other on a phone.
+
+    A browser that has just come to `page` may draw the first of them before it is sent the others.
+    """
     for first in range(0, len(sections), 2):
         for place, section in zip(st.columns(2, gap="medium"), sections[first : first + 2], strict=False):
             with place, st.container(border=True, height="stretch"):
                 section()
-
-
-def first_charts_first(page: str) -> None:
-    """Lets a browser that has just come draw the charts at the top before it is sent what is further down."""
-    if page not in st.session_state.setdefault(_SEEN, set()):
-        st.session_state[_SEEN].add(page)
-        time.sleep(FIRST_CHARTS_S)
+            if page and page not in st.session_state.setdefault(_SEEN, set()):
+                st.session_state[_SEEN].add(page)
+                time.sleep(FIRST_CHART_S)
 
 
 def chart(
