@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import cached
 from dashboard.frames import alerts
 from dashboard.views import parts, scope
+from dashboard.views.providers_sections import incidents
 
 LIVE_S = 30
 
@@ -15,7 +16,7 @@ def live() -> None:
     its = scope.current()
     with st.container(border=True):
         _alerts(its)
-    parts.pairs([lambda: _budgets(its), lambda: _incidents(its), lambda: _jobs(its), lambda: _untold(its)])
+    parts.pairs([lambda: _budgets(its), lambda: incidents(its), lambda: _jobs(its), lambda: _untold(its)])
 
 
 def _alerts(its: scope.Scope) -> None:
@@ -36,17 +37,6 @@ def _budgets(its: scope.Scope) -> None:
     parts.heading("Budgets", "Spend of the running day, week or month in the reporting zone")
     table = alerts.budget_table(cached.spent_of(its.settings.budgets, its.settings))
     parts.rows(table, "budgets", "Budgets and what is spent of them", height="content")
-
-
-def _incidents(its: scope.Scope) -> None:
-    rows = cached.incidents(its.period(), its.settings.ledger_url)
-    if not rows:
-        told = "No status page told of one in this period." if its.settings.status_pages else "No status page is read."
-        parts.absent("Incidents", told)
-        return
-    parts.heading("Incidents", "As providers' status pages tell them; uptime is measured apart from them")
-    table = alerts.incident_table(rows, its.selection.zone)
-    parts.rows(table, "incidents", "Incidents, newest first", sites=[alerts.PAGE])
 
 
 def _jobs(its: scope.Scope) -> None:

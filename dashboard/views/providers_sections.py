@@ -11,8 +11,8 @@ from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.figures import lines as line_figures
 from dashboard.figures import uptime as uptime_figures
+from dashboard.frames import alerts, model, outages, providers, speed, uptime
 from dashboard.frames import axis as axes
-from dashboard.frames import model, outages, providers, speed, uptime
 from dashboard.frames.series import MOST_SERIES
 from dashboard.views import parts, scope
 
@@ -46,7 +46,21 @@ def show(its: scope.Scope, now_us: int) -> None:
     ]
     if probed:
         sections.append(lambda: _probes(probed, axis))
+    if its.settings.status_pages:
+        sections.append(lambda: incidents(its))
     parts.pairs(sections)
+
+
+def incidents(its: scope.Scope) -> None:
+    """What providers' status pages told, beside what was measured."""
+    rows = cached.incidents(its.period(), its.settings.ledger_url)
+    if not rows:
+        told = "No status page told of one in this period." if its.settings.status_pages else "No status page is read."
+        parts.absent("Incidents", told)
+        return
+    parts.heading("Incidents", "As providers' status pages tell them; uptime is measured apart from them")
+    table = alerts.incident_table(rows, its.selection.zone)
+    parts.rows(table, "incidents", "Incidents, newest first", sites=[alerts.PAGE])
 
 
 def _board(selection: Selection, its: scope.Scope, now_us: int) -> None:

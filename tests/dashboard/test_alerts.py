@@ -99,6 +99,8 @@ def test_the_page_shows_what_fired_and_names_from_outside_are_plain_text(tab: Ta
     assert name in str(app.dataframe[0].value["What"][0])
     assert list(app.dataframe[1].value["Share"]) == ["25.00%"]
     assert name not in "".join(each.value for each in (*app.caption, *app.markdown))
+    beside = tab(tmp_path, "providers")
+    assert "Incidents" not in [each.value for each in beside.subheader]  # no status page is set
     first = tab(tmp_path, "overview")
     assert not first.exception
     assert any(f"{name} has no price" == each.value for each in first.text)
@@ -114,3 +116,16 @@ def test_a_page_with_nothing_on_it_says_what_to_do(tab: Tab, tmp_path: Path) -> 
     assert any("None lasts" in each.value for each in app.text)
     assert any("[[budgets]]" in each.value for each in app.code)
     assert any("callmeter collect" in each.value for each in app.code)
+
+
+def test_incidents_stand_beside_the_uptime_that_was_measured(tab: Tab, tmp_path: Path) -> None:
+    told = Incident("https://s.example", "i", "openai", "slow answers", NOW, NOW, NOW)
+    tell(tmp_path, told, table="2026-10-20T12:00 openai m 1000/500 ok", now_us=NOW).dispose()
+    page = '[[status_pages]]\nprovider = "openai"\nurl = "https://s.example"\n'
+    (tmp_path / "callmeter.toml").write_text(page)
+    app = tab(tmp_path, "providers")
+    assert not app.exception
+    assert "Incidents" in [each.value for each in app.subheader]
+    assert any(
+        "Incident" in each.value.columns and each.value["Incident"][0] == "slow answers" for each in app.dataframe
+    )
