@@ -37,6 +37,8 @@ from collector.ledger.questions import (
     prices,
     pulled,
     spend,
+    trouble,
+    unpriced,
     uptime,
     usage,
 )
@@ -81,6 +83,12 @@ QUESTIONS: dict[str, Builder] = {
     ),
     "errors": lambda selection, period, _, limits: failures.error_types(selection, period, limits),
     "prices": lambda selection, period, zones, _: items.sums_by_price(selection, period, zones, ["provider"]),
+    "by_price": lambda selection, period, zones, _: items.sums_by_price(
+        selection, period, zones, ["model", "provider"]
+    ),
+    "trouble": trouble.cost_by_outcome,
+    "retried": trouble.retried,
+    "queue": unpriced.queue,
     "router": lambda selection, period, zones, _: uptime.router_uptime(selection, period, zones, bucket_for(period)),
 }
 

@@ -25,6 +25,7 @@ PAGES = (
     "model",
     "providers",
     "calls",
+    "spend",
     "finance",
     "alerts",
     "call",

@@ -16,12 +16,11 @@ from dashboard.figures import bars
 from dashboard.frames import alerts, forecast, models, outages, outcomes, spend, uptime, usage
 from dashboard.frames import axis as axes
 from dashboard.frames.forecast import Forecast
-from dashboard.views import address, cards, parts, scope
+from dashboard.views import cards, grouping, parts, scope
 
 SUMS = ("tokens", "spend", "unpriced")
 QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
-SPLIT_KEY = "split"
 UNPRICED_MARK, OUTAGE_MARK = "Not all priced", "Provider outage"
 MOST_ALERTS = 3
 Section = Callable[[], None]
@@ -29,7 +28,7 @@ Section = Callable[[], None]
 
 def show(its: scope.Scope, now_us: int) -> None:
     """The whole page for a selection at an instant."""
-    selection = msgspec.structs.replace(its.selection, group=_group())
+    selection = msgspec.structs.replace(its.selection, group=grouping.stated(SPLITS))
     period = its.period()
     answer = cached.answers(QUESTIONS, selection, period, its.settings)
     _alerts(its)
@@ -78,11 +77,6 @@ def _sections(
     return sections
 
 
-def _group() -> str:
-    stated = st.query_params.get("group", "")
-    return stated if stated in SPLITS else ""
-
-
 def _no_calls(selection: Selection) -> None:
     if scope.spoken(selection):
         parts.nothing("No calls match", f"There are none in this period ({selection.period}) with these filters.")
@@ -126,26 +120,11 @@ def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, ax
 
 
 def _toolbar(selection: Selection) -> None:
-    st.session_state[SPLIT_KEY] = selection.group
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
-        st.segmented_control(
-            "Split by",
-            list(SPLITS),
-            format_func=SPLITS.__getitem__,
-            key=SPLIT_KEY,
-            required=True,
-            on_change=_split,
-            label_visibility="collapsed",
-        )
+        grouping.choice(SPLITS, selection.group)
         st.space("stretch")
         st.page_link("views/why.py", label="Why this spend", query_params=to_query(selection))
         st.link_button("Download CSV", routes.csv_path(selection), key="csv")
-
-
-def _split() -> None:
-    chosen = st.session_state[SPLIT_KEY]
-    address.write({"group": [chosen] if chosen else []})
-    address.keep(["group"])
 
 
 def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:

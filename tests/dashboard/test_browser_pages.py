@@ -22,6 +22,7 @@ PAGES = {
     "model?model=m": 2,
     "providers": 2,
     "calls": 0,
+    "spend?group=app": 1,
     "why": 0,
     "finance": 0,
     "alerts": 0,
@@ -63,7 +64,9 @@ def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, s
     page = tab.open(f"{address}/?{named}", 5)
     assert (card(page, "Calls"), card(page, "Tokens")) == (texts.short_count(calls), texts.short_count(used))
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
-    page = tab.open(f"{address}/model?model=m&{named}", 2)
+    page = tab.open(f"{address}/spend?{named}", 1)
+    expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
+    page = tab.open(f"{address}/model?model=m&{named}", 1)
     sides = f"{texts.short_count(given)} prompt tokens, 0 of them cached; {texts.short_count(made)} completion tokens"
     expect(page.get_by_text(sides)).to_be_visible()
     page = tab.open(f"{address}/providers?{named}", 2)

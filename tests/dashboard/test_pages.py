@@ -15,6 +15,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "model": {},
     "providers": {},
     "calls": {},
+    "spend": {"group": "app"},
     "why": {},
     "finance": {},
     "collector": {},

@@ -38,13 +38,18 @@ class Catalog:
         listed = {endpoint.provider: endpoint for endpoint in self._endpoints if endpoint.model == model}
         return [self._offer(model, name, listed.get(name), at_us) for name in dict.fromkeys((*listed, *seen))]
 
+    def offer(self, model: str, provider: str, at_us: int) -> Offer:
+        """The model at one provider, whether it is named for it or not; "" for what a call did not state."""
+        named = (each for each in self._endpoints if (each.model, each.provider) == (model, provider))
+        return self._offer(model, provider, next(named, None), at_us)
+
     def models(self) -> list[str]:
         """The models of callmeter.toml and those with a card, in order of name."""
         return sorted({*(endpoint.model for endpoint in self._endpoints), *load_cards()})
 
     def _offer(self, model: str, provider: str, endpoint: Endpoint | None, at_us: int) -> Offer:
         served = endpoint.upstream_model if endpoint else None
-        found = self._book.find(model, provider, at_us, served_model=served)
+        found = self._book.find(model or None, provider or None, at_us, served_model=served)
         if isinstance(found, Unpriced):
             return Offer(provider, endpoint, no_price=found.reason)
         return Offer(provider, endpoint, found)

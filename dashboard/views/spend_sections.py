@@ -1,0 +1,138 @@
+"""The sections of Spend, top down."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import streamlit as st
+
+from collector.core.periods import day_bounds
+from collector.core.prices import PriceSet
+from collector.core.selection import DIMENSIONS, Selection, to_query
+from dashboard import cached, routes
+from dashboard.cached import Answer
+from dashboard.figures import bars
+from dashboard.frames import axis as axes
+from dashboard.frames import ranking, savings, spend, trouble, unpriced, what_if
+from dashboard.views import grouping, parts, scope
+
+GROUPS = {name: name.title() for name in DIMENSIONS}
+MOST = ("10", "25", "100")
+QUESTIONS = ("trouble", "retried", "by_price", "queue")
+
+
+def show(its: scope.Scope, now_us: int) -> None:
+    """The whole page for a selection at an instant."""
+    selection = msgspec.structs.replace(its.selection, group=grouping.stated(GROUPS, "model"))
+    if filtered := scope.spoken(selection):
+        st.caption(filtered)
+    _toolbar(selection)
+    answer = cached.answers(("spend",), selection, its.period(), its.settings)["spend"]
+    if answer.refusal or not answer.rows:
+        none = f"There are none in this period ({selection.period}) with these filters: choose others."
+        parts.nothing("This cannot be answered" if answer.refusal else "No calls here", answer.refusal or none)
+        return
+    group = selection.group
+    with st.container(border=True):
+        _per_day(answer.rows, axes.day_axis(its.period(), now_us, answer.rows[-1].day), group)
+    with st.container(border=True):
+        _ranked(answer.rows, group)
+    others = cached.answers(QUESTIONS, msgspec.structs.replace(selection, group=""), its.period(), its.settings)
+    with st.container(border=True):
+        _trouble(others)
+    with st.container(border=True):
+        _savings(others["by_price"].rows, its)
+    with st.container(border=True):
+        _queue(others["queue"])
+    with st.container(border=True):
+        _what_if(others["by_price"].rows, its)
+
+
+def _toolbar(selection: Selection) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
+        grouping.choice(GROUPS, selection.group)
+        st.space("stretch")
+        st.page_link("views/why.py", label="Why this spend", query_params=to_query(selection))
+        st.link_button("Download CSV", routes.csv_path(selection), key="csv")
+
+
+def _per_day(rows: Sequence[Any], axis: axes.Axis, group: str) -> None:
+    series = ranking.series_of(rows, group)
+    figure = bars.stacked(spend.spend(rows, axis, group, series), axis, series, prefix="$")
+    table = spend.spend_table(rows, axis, group)
+    parts.chart(f"Spend per day by {group}", spend.says(rows), figure, table, "spend")
+
+
+def _ranked(rows: Sequence[Any], group: str) -> None:
+    title = f"Spend by {group}"
+    (most,) = parts.choices(title, top=MOST)
+    ranked = ranking.by_spend(rows, group, int(most))
+    parts.heading(
+        "", "Lines add up to the total. Least, average and most are of days with a priced call, today's part too"
+    )
+    parts.rows(ranking.spend_table(ranked, group), "ranked", title, height="content")
+    parts.heading("Reported beside computed", ranking.reported_says(ranked[ranking.TOTAL]))
+    if ranked[ranking.TOTAL].reported_calls:
+        parts.rows(ranking.reported_table(ranked, group), "reported", "Reported beside computed", height="content")
+
+
+def _trouble(answer: Mapping[str, Answer]) -> None:
+    rows, retried = answer["trouble"].rows, answer["retried"]
+    parts.heading("Cost of trouble", trouble.says(rows))
+    if len(table := trouble.table(rows, retried.rows)):
+        parts.rows(table, "trouble", "Calls that failed, were cancelled or retried", height="content")
+    if retried.refusal:
+        st.text(retried.refusal)
+
+
+def _savings(rows: Sequence[Any], its: scope.Scope) -> None:
+    title = "Saved by caches"
+    bodies = cached.price_bodies(frozenset(row.price for row in rows if row.price), its.settings.ledger_url)
+    saved = savings.by_price(rows, bodies)
+    if not saved:
+        parts.absent(title, "No priced call read tokens from a cache in this period.")
+        return
+    parts.heading(title, savings.says(saved))
+    parts.rows(savings.table(saved), "savings", "Saved by caches, by price set")
+
+
+def _queue(answer: Answer) -> None:
+    title = "Calls without a price"
+    if answer.refusal or not answer.rows:
+        parts.absent(title, answer.refusal or "None: every call of this period has a price.")
+        return
+    parts.heading(title, unpriced.says(answer.rows))
+    parts.rows(unpriced.table(answer.rows), "queue", "Calls without a price by model, provider and reason")
+
+
+def _what_if(rows: Sequence[Any], its: scope.Scope) -> None:
+    parts.heading("The same traffic elsewhere", what_if.NOT_KNOWN)
+    catalog = cached.catalog(its.settings)
+    known = {name: cached.names(name, its.settings.ledger_url) for name in ("model", "provider")}
+    with st.container(horizontal=True, key="elsewhere"):
+        model = _other("model", [*known["model"], *catalog.models()])
+        provider = _other("provider", [*known["provider"], *its.settings.providers])
+    if not model and not provider:
+        st.text("Choose a model, a provider or both: what is not chosen stays as it was.")
+        return
+
+    def price_of(its_model: str, its_provider: str, day: int) -> PriceSet | str:
+        offer = catalog.offer(model or its_model, provider or its_provider, day_bounds(day, its.selection.zone)[0])
+        return offer.price or offer.no_price
+
+    compared = what_if.compare(rows, price_of)
+    parts.heading("", what_if.says(compared))
+    parts.rows(what_if.table(compared), "what_if", "The same traffic at other prices")
+
+
+def _other(what: str, names: Sequence[str]) -> str | None:
+    chosen: str | None = st.selectbox(
+        f"At the prices of {what}",
+        list(dict.fromkeys(names)),
+        index=None,
+        placeholder=f"Each call's own {what}",
+        key=f"as_{what}",
+        bind="query-params",
+        width=290,
+    )
+    return chosen
