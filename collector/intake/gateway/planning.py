@@ -171,7 +171,7 @@ def _first(rules: Iterable[Rule], route: Route, request: Request, known: Health)
 def _is_named(route: Route, names: tuple[str, ...]) -> bool:
     """A provider's own name, or the base name of `name/region`."""
     own = route.provider.lower()
-    return own in names or any(own.startswith(name + "/") for name in names)
+    return own in names or ("/" in own and any(own.startswith(name + "/") for name in names))
 
 
 def _is_left_to_upstream(route: Route) -> bool:
@@ -179,9 +179,10 @@ def _is_left_to_upstream(route: Route) -> bool:
     return route.kind == "openrouter"
 
 
-def _too_dear(route: Route, request: Request, _: Health) -> bool:
+def _too_dear(route: Route, request: Request, _: Health) -> list[str]:
+    """The meters whose price is above what the request allows."""
     prices = route.price_set.unit_prices if route.price_set else {}
-    return any(prices.get(meter, 0) > most for meter, most in request.wishes.max_prices.items())
+    return [meter for meter, most in request.wishes.max_prices.items() if prices.get(meter, 0) > most]
 
 
 def _lacks_parameters(route: Route, request: Request, _: Health) -> bool:
