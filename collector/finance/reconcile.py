@@ -7,37 +7,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 
 import msgspec
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from collector.core.meters import COMMON_METERS, METERS
 from collector.core.money import parse_usd
-from collector.core.periods import DAY_S, SECOND_US, Period, parse_day
+from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.prices.names import Names, undated
-from collector.core.prices.notices import COUNT_IMAGES_INSIDE
-from collector.core.selection import Selection
 from collector.finance.gaps import Gap, Metered, Told, across_days, split, together, with_invoice
-from collector.finance.lines import Line, lines_of, sums_of
-from collector.finance.sources import price_sets, streamed
+from collector.finance.sides import Key, both, metered_sides, plus, told_sides
+from collector.finance.sources import streamed
 from collector.ledger.book import load_book
 from collector.ledger.engines import sorting_on_disk
 from collector.ledger.questions.ask import AnyRow
 from collector.ledger.questions.billed import billed
-from collector.ledger.questions.items import sums_by_price
-from collector.ledger.questions.metered import invoiced, reported_per_day
+from collector.ledger.questions.metered import invoiced
 from collector.settings import Settings
-
-# Whose sums are taken for what, best first: sources tell of the same usage in different ways and never add up.
-COST_SOURCES = ("openai_costs", "anthropic_costs", "openrouter_activity")
-USAGE_SOURCES = ("openai_usage", "anthropic_usage", "openrouter_activity")
-_METER_OF = {meter.column: name for name, meter in METERS.items()}
-_BY = ("day", "provider", "model")
 
 
 class Compared(msgspec.Struct, frozen=True):
     """One day (or the days of an invoice), provider and model ("": all of them, or not by model).
 
-    Money in picodollars. `provider_cost` is what its API says it charged, or what its answers did; `invoice` what was
-    entered. `gap` splits what is told, by the invoice if there is one, less what was metered; empty: nothing is told.
+    Money in picodollars. `told` is what its API says, or what its answers said they cost; `invoice` what was entered.
+    `gap` splits what is told, by the invoice if there is one, less what was metered; empty: nothing is told.
     """
 
     first_day: int
@@ -48,10 +38,6 @@ class Compared(msgspec.Struct, frozen=True):
     told: Told
     invoice: int | None
     gap: Gap
-
-    @property
-    def provider_cost(self) -> int | None:
-        return self.told.cost
 
     @property
     def difference(self) -> int | None:
@@ -70,9 +56,6 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
     days: tuple[Compared, ...]
     invoices: tuple[Compared, ...]
-
-
-Key = tuple[str, str, int]  # provider, model as compared, day
 
 
 def reconcile(
@@ -95,8 +78,8 @@ def compare(
     with engine.connect() as connection, sorting_on_disk(connection):
         shown: dict[tuple[str, str], str] = {}
         same = _same_model(names, shown)
-        metered = _metered(connection, names, period, zones, same)
-        told = _told(streamed(connection, billed(first_day, end_day)), same)
+        metered = metered_sides(connection, names, period, zones, same)
+        told = told_sides(streamed(connection, billed(first_day, end_day)), same)
         lines = list(streamed(connection, invoiced(first_day, end_day)))
     _fold_models(metered, told)
     _fill_in_answers(metered, told)
@@ -115,73 +98,6 @@ def _same_model(names: Names, shown: dict[tuple[str, str], str]) -> Callable[[st
     return same
 
 
-def _metered(
-    connection: Connection, names: Names, period: Period, zones: Collection[str], same: Callable[[str, str], str]
-) -> dict[Key, Metered]:
-    found: dict[Key, Metered] = {}
-    price_set_of = price_sets(connection)
-    question = sums_by_price(Selection(), period, zones, _BY)
-    for sums in sums_of(streamed(connection, question), _BY):
-        day, provider, model = sums.group
-        lines = list(lines_of(sums, price_set_of))
-        key = provider, same(provider, model), parse_day(day)
-        inside = names.provider(provider) in COUNT_IMAGES_INSIDE and not sums.meters.get("image_in_tokens")
-        found[key] = _plus(
-            found.get(key, Metered()),
-            Metered(
-                calls=sums.calls,
-                unpriced_calls=sums.calls if sums.is_unpriced else 0,
-                cost=sums.cost,
-                quantities=sums.meters,
-                charges=_charges(lines),
-                images_on_top=_charges(lines).get("images_in", 0) if inside else 0,
-            ),
-        )
-    for row in streamed(connection, reported_per_day(period, zones)):
-        key = row.provider, same(row.provider, row.model), row.day
-        if row.reported_calls:
-            found[key] = _plus(found[key], Metered(reported_calls=row.reported_calls, reported_cost=row.reported_cost))
-    return found
-
-
-def _charges(lines: Iterable[Line]) -> dict[str, int]:
-    return {_METER_OF[line.unit]: line.cost for line in lines if line.cost and line.unit in _METER_OF}
-
-
-def _plus(one: Metered, other: Metered) -> Metered:
-    numbers = [name for name in Metered.__struct_fields__ if name not in ("quantities", "charges")]
-    return Metered(
-        quantities=_added(one.quantities, other.quantities),
-        charges=_added(one.charges, other.charges),
-        **{name: getattr(one, name) + getattr(other, name) for name in numbers},
-    )
-
-
-def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in one.keys() | other.keys()}
-
-
-def _told(rows: Iterable[AnyRow], same: Callable[[str, str], str]) -> dict[Key, Told]:
-    """What providers say, each amount from one source."""
-    found: dict[Key, Told] = {}
-    for row in rows:
-        key = row.provider, same(row.provider, row.model), row.day
-        before = found.get(key, Told())
-        if row.source in COST_SOURCES and row.cost is not None:
-            before = msgspec.structs.replace(before, cost=(before.cost or 0) + row.cost)
-        if row.source in USAGE_SOURCES:
-            before = _with_usage(before, row)
-        found[key] = before
-    return found
-
-
-def _with_usage(before: Told, row: AnyRow) -> Told:
-    stated = {name: getattr(row, METERS[name].column) for name in COMMON_METERS}
-    quantities = _added(before.quantities, {name: count for name, count in stated.items() if count is not None})
-    requests = before.requests if row.requests is None else (before.requests or 0) + row.requests
-    return msgspec.structs.replace(before, quantities=quantities, requests=requests)
-
-
 def _fold_models(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
     """Where a provider's costs of a day are not by model, its models are compared together."""
     by_model = {(provider, day) for (provider, model, day), each in told.items() if model and each.cost is not None}
@@ -190,8 +106,8 @@ def _fold_models(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
             continue
         for key in [key for key in metered.keys() | told.keys() if key[::2] == (provider, day) and key[1]]:
             whole = provider, model, day
-            metered[whole] = _plus(metered.get(whole, Metered()), metered.pop(key, Metered()))
-            told[whole] = _both(told[whole], told.pop(key, Told()))
+            metered[whole] = plus(metered.get(whole, Metered()), metered.pop(key, Metered()))
+            told[whole] = both(told[whole], told.pop(key, Told()))
 
 
 def _fill_in_answers(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
@@ -246,18 +162,10 @@ def _invoice(
 ) -> Compared:
     metered, told = Metered(), Told()
     for day in within:
-        metered = _plus(metered, day.metered)
-        told = _both(told, day.told)
+        metered = plus(metered, day.metered)
+        told = both(told, day.told)
     invoice = sum(cost for _, cost in amounts)
     fees = sum(cost for kind, cost in amounts if kind != "usage")
     explained = together(day.gap for day in within)
     gap = with_invoice(explained, metered.cost + sum(explained.values()), invoice, fees)
     return Compared(first, end, provider, model, metered, told, invoice, gap)
-
-
-def _both(one: Told, other: Told) -> Told:
-    def plus(a: int | None, b: int | None) -> int | None:
-        return a if b is None else (a or 0) + b
-
-    quantities = _added(one.quantities, other.quantities)
-    return Told(plus(one.requests, other.requests), quantities, plus(one.cost, other.cost))
