@@ -17,6 +17,7 @@ PAGES = [
     st.Page(HERE / "views" / "providers.py", title="Providers"),
     st.Page(HERE / "views" / "calls.py", title="Calls"),
     st.Page(HERE / "views" / "spend.py", title="Spend"),
+    st.Page(HERE / "views" / "apps.py", title="Apps"),
     st.Page(HERE / "views" / "finance.py", title="Finance"),
     st.Page(HERE / "views" / "alerts.py", title="Alerts"),
     WHY,

@@ -26,6 +26,7 @@ PAGES = (
     "providers",
     "calls",
     "spend",
+    "apps",
     "finance",
     "alerts",
     "call",

@@ -25,7 +25,18 @@ RIGHT = frozenset(
     | {"Uptime 5m", "Uptime 30m", "Uptime 1d", "First token p50", "Throughput p50", "Context", "Max output"}
     | {"Input, $/M", "Output, $/M", "Images, $/K", "Input paid, $/M", "Input listed, $/M", "Cached"}
     | {"Attempts 1d", "Rate limited 1d", "Latency p50", "Latency p99", "Length", "Attempts ok", "Calls hit"}
-    | {"Calls rescued", "Share", "Uptime", "Rate-limited share", "Out for", "Longest", "Age, days", "Size"}
+    | {
+        "Calls rescued",
+        "Share",
+        "Change",
+        "Rank before",
+        "Uptime",
+        "Rate-limited share",
+        "Out for",
+        "Longest",
+        "Age, days",
+        "Size",
+    }
     | {"Metered", "Provider says", "Invoice", "Gap", "Coverage", "Cost in USD", "Booked in USD"}
     | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}

@@ -23,6 +23,7 @@ PAGES = {
     "providers": 2,
     "calls": 0,
     "spend?group=app": 1,
+    "apps": 1,
     "why": 0,
     "finance": 0,
     "alerts": 0,
@@ -66,6 +67,9 @@ def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, s
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
     page = tab.open(f"{address}/spend?{named}", 1)
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
+    page = tab.open(f"{address}/apps?{named}", 1)
+    expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
+    expect(page.get_by_text(f"{texts.count(used, 'token')} in {texts.count(calls, 'call')}, most")).to_be_visible()
     page = tab.open(f"{address}/model?model=m&{named}", 1)
     sides = f"{texts.short_count(given)} prompt tokens, 0 of them cached; {texts.short_count(made)} completion tokens"
     expect(page.get_by_text(sides)).to_be_visible()

@@ -16,6 +16,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "providers": {},
     "calls": {},
     "spend": {"group": "app"},
+    "apps": {},
     "why": {},
     "finance": {},
     "collector": {},

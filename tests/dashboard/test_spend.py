@@ -88,7 +88,7 @@ def test_trouble_has_its_calls_and_money_and_so_have_retried_calls(tab: Tab, fol
 def test_over_more_days_than_single_calls_are_read_for_retried_ones_are_not_told(tab: Tab, folder: Path) -> None:
     app = tab(folder, "spend", period="30d")
     assert trouble.RETRIED not in list(frame(app, "Ended")["Ended"])
-    assert any("retried calls are read one by one, for 7 days at most" in text.value for text in app.text)
+    assert any("Retried calls are read one by one, for 7 days at most" in text.value for text in app.text)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
