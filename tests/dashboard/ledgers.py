@@ -96,9 +96,11 @@ def hourly(now_us: int) -> Iterable[Call]:
 def _hourly(at: int, n: int) -> Call:
     failed = [Attempt("dear", "m", at, Outcome.PROVIDER_FAULT, 503)] if n % 7 == 0 else []
     meters = {"input": 100 + n, "output": 7 * n, "images_in": n % 3}
-    tried = (*failed, Attempt("cheap", "m", at, Outcome.OK, latency_ms=100 + n))
+    times = {"latency_ms": 100 + n, "first_token_ms": 50}
+    tried = (*failed, Attempt("cheap", "m", at, Outcome.OK, **times))
     model = "m" if n % 11 else "nobody-knows"
-    return call(n, at, model, "cheap", app=HOSTILE[n % len(HOSTILE)], meters=meters, latency_ms=100 + n, attempts=tried)
+    app = HOSTILE[n % len(HOSTILE)]
+    return call(n, at, model, "cheap", app=app, meters=meters, streamed=True, attempts=tried, **times)
 
 
 LEDGERS: dict[str, Callable[[], Iterable[Call]]] = {
