@@ -8,7 +8,7 @@ import pandas as pd
 
 from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.outcomes import Outcome
-from collector.finance.explain import Explanation, Tried, meters_of
+from collector.finance.explain import Explanation, Planned, Tried, meters_of
 from collector.finance.explain_text import rule_of
 from dashboard import texts
 from dashboard.frames.outcomes import NAMES
@@ -132,6 +132,30 @@ def attempt_list(told: Explanation) -> pd.DataFrame:
     """A line per attempt with its offset from the call's start."""
     lines = [_attempt(n, each, told.started_at) for n, each in enumerate(told.attempts, start=1)]
     return pd.DataFrame(lines, columns=_ATTEMPT_COLUMNS)
+
+
+def waterfall(told: Explanation) -> pd.DataFrame:
+    """A line per attempt of which it is known how long it took: in milliseconds since the call began."""
+    lines = [
+        [
+            f"{n}. {it.provider or NOT_STATED}",
+            (it.started_at - told.started_at) / 1_000,
+            it.latency_ms,
+            it.outcome == Outcome.OK,
+            f"{outcome_name(it.outcome)}, {texts.duration(it.latency_ms)}",
+            it.first_token_ms,
+        ]
+        for n, it in enumerate(told.attempts, start=1)
+        if it.latency_ms is not None
+    ]
+    columns = ["name", "began_ms", "latency_ms", "is_ok", "text", "first_ms"]
+    return pd.DataFrame(lines, columns=columns).astype({"first_ms": float})
+
+
+def plan_table(plan: Planned) -> pd.DataFrame:
+    """The endpoints in the order in which the gateway would have tried them, and why each stands where it does."""
+    lines = [[n, it[0], it[2] if len(it) > 2 else "", it[1]] for n, it in enumerate(plan.endpoints, start=1)]
+    return pd.DataFrame(lines, columns=["Order", "Provider", "Model", "Verdict"])
 
 
 BEYOND = "beyond"

@@ -6,6 +6,8 @@ from collector.core.errors import InputError, UsageError
 from collector.finance.explain import Explanation
 from collector.finance.explain_text import adjustments, price_lines, remarks
 from dashboard import cached, texts
+from dashboard.figures.layout import CONFIG
+from dashboard.figures.waterfall import waterfall
 from dashboard.frames import calls
 from dashboard.views import parts, scope
 
@@ -27,10 +29,23 @@ def show(its: scope.Scope, call_id: str) -> None:
             st.page_link("views/model.py", label="The model's page", query_params=query)
     with right:
         with st.container(border=True):
-            parts.heading("Attempts", f"{texts.count(told.call['attempts'], 'attempt')} at a provider")
-            parts.rows(calls.attempt_list(told), "attempts", "The attempts in order")
+            _attempts(told)
+        if told.plan is not None:
+            with st.container(border=True):
+                parts.heading("Plan")
+                st.text(f"The gateway chose by {told.plan.by}")
+                parts.rows(calls.plan_table(told.plan), "plan", "Endpoints in the order planned")
         with st.container(border=True):
             _why(told)
+
+
+def _attempts(told: Explanation) -> None:
+    says = f"{texts.count(told.call['attempts'], 'attempt')} at a provider"
+    parts.heading("Attempts", says)
+    if len(frame := calls.waterfall(told)):
+        alt = f"Attempts. {says} The table below has all numbers."
+        st.plotly_chart(waterfall(frame), key="chart_attempts", config=CONFIG, alt=alt)
+    parts.rows(calls.attempt_list(told), "attempts", "The attempts in order")
 
 
 def _why(told: Explanation) -> None:

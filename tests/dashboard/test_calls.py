@@ -5,10 +5,13 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from collector.core.calls import Attempt
+from collector.core.outcomes import Outcome
 from collector.core.periods import parse_period
 from collector.core.selection import Selection
 from collector.finance.explain import Explanation, explain
@@ -16,10 +19,11 @@ from collector.ledger.questions import ask
 from collector.ledger.questions import calls as questions
 from collector.settings import load_settings
 from dashboard import cached, texts
+from dashboard.figures.waterfall import waterfall
 from dashboard.frames import calls as frames
 from tests.dashboard.ledgers import HOSTILE, NOW
 from tests.stored import store
-from tests.tables import call, calls
+from tests.tables import call, calls, instant
 
 DAY = "2026-10-20"
 TABLE = """
@@ -162,3 +166,27 @@ def test_an_id_that_is_no_calls_is_answered_by_a_sentence(tab: Tab, folder: Path
 @pytest.mark.parametrize("before", ["x", "1.x", "99999999999999999999.00", "1790000000000000." + "00" * 16])
 def test_a_place_in_the_list_that_cannot_be_breaks_nothing(tab: Tab, folder: Path, before: str) -> None:
     assert not page(tab, folder, "calls", before=before).exception
+
+
+def test_attempts_stand_along_the_time_since_the_call_began(tab: Tab, tmp_path: Path) -> None:
+    at = instant("10:00", DAY)
+    first = Attempt("<b>dear", "m", at + 1_500, Outcome.PROVIDER_FAULT, latency_ms=200)
+    second = Attempt("openai", "m", at + 201_500, Outcome.OK, latency_ms=640, first_token_ms=90)
+    plan = '{"by":"price","endpoints":[["<b>dear","first"],["openai","next, dearer"]]}'
+    made = msgspec.structs.replace(call("10:00 openai m 1/1 ok 842ms", DAY), attempts=(first, second), plan=plan)
+    engine = store(tmp_path, [made], now_us=NOW)
+    found = frames.waterfall(explain(engine, load_settings(tmp_path, environ={}), made.id, date(2026, 10, 21)))
+    assert found.drop(columns="first_ms").to_dict("split")["data"] == [
+        ["1. <b>dear", 1.5, 200, False, "provider fault, 200 ms"],
+        ["2. openai", 201.5, 640, True, "ok, 640 ms"],
+    ]
+    figure = waterfall(found)
+    assert list(figure.data[0].base) == [1.5, 201.5]
+    assert list(figure.data[0].y) == ["1. &lt;b&gt;dear", "2. openai"]
+    assert list(figure.data[1].x) == [291.5]
+    app = tab(tmp_path, "call", id=made.id)
+    assert not app.exception
+    assert next(list(table.value["Verdict"]) for table in app.dataframe if "Verdict" in table.value) == [
+        "first",
+        "next, dearer",
+    ]
