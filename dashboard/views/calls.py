@@ -41,9 +41,8 @@ def older(last: str) -> None:
     st.query_params["before"] = last
 
 
-@st.fragment(run_every=LIVE_S, key="calls_live")
-def live() -> None:
-    """The page as of now."""
+def show() -> None:
+    """The page as of now; again and again while it is live."""
     its, before = scope.current(), place()
     with st.container(horizontal=True, vertical_alignment="center", key="calls_toolbar"):
         only = outcomes()
@@ -64,4 +63,5 @@ def live() -> None:
 
 if filtered := scope.spoken(scope.current().selection):
     st.caption(filtered)
-live()
+is_live = st.toggle("Live", value=True, key="live", bind="query-params")
+st.fragment(show, run_every=LIVE_S if is_live else None, key="calls_live")()

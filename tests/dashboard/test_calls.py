@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import streamlit as st
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
@@ -190,3 +192,16 @@ def test_attempts_stand_along_the_time_since_the_call_began(tab: Tab, tmp_path: 
         "first",
         "next, dearer",
     ]
+
+
+def test_the_newest_calls_come_by_themselves_until_that_is_switched_off(
+    tab: Tab, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every: list[Any] = []
+    monkeypatch.setattr(st, "fragment", lambda shown, run_every, key: every.append(run_every) or shown)
+    app = tab(folder, "calls")
+    app.toggle[0].set_value(False).run()
+    assert not app.exception
+    assert every == [5, None]
+    tab(folder, "calls", live="false")
+    assert every == [5, None, None]
