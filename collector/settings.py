@@ -265,13 +265,13 @@ def load_settings(
     )
 
 
-_TABLES = ("settings", "providers", "endpoints", "budgets", "finance", "dashboard", *OUTSIDE)
+TABLES = ("settings", "providers", "endpoints", "budgets", "finance", "dashboard", *OUTSIDE)
 
 
 def _read_tables(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     for name in tables:
-        if name not in _TABLES:
-            raise SettingsError(f"{path}: {unknown_key(name, list(_TABLES), 'the file')}")
+        if name not in TABLES:
+            raise SettingsError(f"{path}: {unknown_key(name, list(TABLES), 'the file')}")
     choices = convert(tables.get("settings", {}), Choices, path, "settings")
     providers = _providers(convert(tables.get("providers", {}), dict[str, Any], path, "providers"), path)
     listed = convert(tables.get("endpoints", []), list[Any], path, "endpoints")

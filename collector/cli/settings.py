@@ -1,6 +1,7 @@
 """`callmeter settings`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,15 +10,21 @@ import msgspec
 from collector.cli.context import pass_settings
 from collector.settings import Choices, Finance, Limits, Settings, hide_secret
 
+EXAMPLE = Path(__file__).with_name("example.toml")
 EPILOG = """\b
-Example:
-  callmeter --config /etc/callmeter.toml settings"""
+Examples:
+  callmeter --config /etc/callmeter.toml settings
+  callmeter settings --example > callmeter.toml"""
 
 
 @click.command(epilog=EPILOG)
+@click.option("--example", is_flag=True, help="Print a settings file with all that can be set, and what it does.")
 @pass_settings
-def settings(settings: Settings) -> None:
+def settings(settings: Settings, example: bool) -> None:
     """Print every setting, its limit and where it came from; never a secret."""
+    if example:
+        click.echo(EXAMPLE.read_text(), nl=False)
+        return
     rows = list(describe(settings))
     widths = [max(len(row[n]) for row in rows) for n in range(2)]
     for name, value, origin in rows:

@@ -1,13 +1,16 @@
 """Settings: flags > environment > callmeter.toml > defaults, and errors that say what to do."""
 
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from collector.cli import main
 from collector.core.budgets import Budget
 from collector.core.errors import SettingsError
-from collector.settings import BUILT_IN, load_settings
+from collector.settings import BUILT_IN, TABLES, load_settings
 
 
 @pytest.fixture
@@ -196,3 +199,11 @@ def test_budgets_are_read_in_picodollars(folder: Path) -> None:
 )
 def test_a_wrong_budget_is_an_error_that_names_it(folder: Path, table: str, message: str) -> None:
     assert error_of(folder, f"[[budgets]]\n{table}").startswith(message)
+
+
+def test_the_example_that_is_printed_is_accepted_and_says_all_that_can_be_set(folder: Path) -> None:
+    printed = CliRunner().invoke(main, ["settings", "--example"])
+    (folder / "callmeter.toml").write_text(printed.stdout)
+    settings = load_settings(folder, config=folder / "callmeter.toml", environ={})
+    assert (settings.channels[0].kind, settings.budgets[0].period) == ("webhook", "month")
+    assert set(TABLES) - set(tomllib.loads(printed.stdout)) == set()
