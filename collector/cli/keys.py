@@ -8,7 +8,7 @@ import click
 from collector.cli.context import pass_settings
 from collector.clock import now_us
 from collector.core.budgets import EVERY, parse_every, parse_limit
-from collector.core.errors import UsageError
+from collector.core.errors import InputError, UsageError
 from collector.core.money import format_usd
 from collector.core.periods import day_bounds, day_number, format_day, parse_day
 from collector.finance.aligned import aligned
@@ -59,11 +59,18 @@ def create_key(
         expires_us=day_bounds(parse_day(expires), settings.zone)[0] if expires else None,
         models=tuple(name.strip() for name in models.split(",")) if models is not None else None,
         rpm=rpm,
-        limit=None if limit_usd is None else parse_limit(limit_usd),
+        limit=None if limit_usd is None else _limit(limit_usd),
         period=None if limit_usd is None else parse_every(period or "month"),
     )
     click.echo(text)
     click.echo(f"{key.id} for {app}: shown this once; `callmeter keys disable {key.id}` takes it back", err=True)
+
+
+def _limit(text: str) -> int:
+    try:
+        return parse_limit(text)
+    except InputError as error:
+        raise UsageError(f"--limit-usd: {error}") from None
 
 
 @keys.command("list", epilog=EPILOG)

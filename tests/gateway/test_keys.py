@@ -366,3 +366,8 @@ def test_a_wrong_command_is_told_in_one_line(run: Callable[..., Result], words: 
     done = run(*words)
     assert done.exit_code in (1, 2)
     assert told in done.stderr
+
+
+@pytest.mark.parametrize("limit", ["ten", "nan", "", "0"])
+def test_a_limit_that_is_none_is_wrong_use(run: Callable[..., Result], limit: str) -> None:
+    assert run("create", "--app", "a", "--limit-usd", limit).exit_code == 2
