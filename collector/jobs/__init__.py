@@ -2,7 +2,8 @@
 
 1. work, runs: what a job is, what is kept of its runs, when it is due
 2. table: JOBS; the other modules hold what the jobs do
-3. rounds, loop: every job that is due, once, and again and again
+3. doing, crew: one job done; jobs side by side, each in a process of its own
+4. rounds, loop: every job that is due, once, and again and again
 """
 
 from collector.jobs.rounds import collect

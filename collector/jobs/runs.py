@@ -68,3 +68,11 @@ def end(engine: Engine, run_id: int, now_us: int, done: int | None, error: str |
         oldest_kept = connection.scalar(of_job.offset(KEPT_RUNS).limit(1))
         if oldest_kept is not None:
             connection.execute(delete(job_runs).where(job_runs.c.name == name, job_runs.c.id <= oldest_kept))
+
+
+def end_newest(engine: Engine, name: str, now_us: int, error: str) -> None:
+    """Records how the newest run of a job ended, when it could not do so itself."""
+    with writing(engine).begin() as connection:
+        newest = select(func.max(job_runs.c.id)).where(job_runs.c.name == name).scalar_subquery()
+        own = (job_runs.c.id == newest, job_runs.c.ended_at.is_(None))
+        connection.execute(update(job_runs).where(*own).values(ended_at=now_us, error=error))

@@ -16,12 +16,30 @@ def _sums(api: Api, period_s: int) -> Job:
         pulls.is_asked(api.kind, api.what),
         f"[pulls.{api.kind}]",
         feeds=True,
+        lane=api.kind,
     )
 
 
+STORING, LONG, OPENROUTER = "storing", "long", "openrouter"  # lanes
+
 JOBS: tuple[Job, ...] = (
-    Job("zone", 0, "make the day cells of a newly set time zone", HOUR_S, books.run_declare, needed=books.has_new_zone),
-    Job("drain", MINUTE_S, "store what gateways and others have journalled", 10 * MINUTE_S, books.run_drain),
+    Job(
+        "zone",
+        0,
+        "make the day cells of a newly set time zone",
+        HOUR_S,
+        books.run_declare,
+        needed=books.has_new_zone,
+        lane=STORING,
+    ),
+    Job(
+        "drain",
+        MINUTE_S,
+        "store what gateways and others have journalled",
+        10 * MINUTE_S,
+        books.run_drain,
+        lane=STORING,
+    ),
     Job(
         "probe",
         5 * MINUTE_S,
@@ -78,6 +96,7 @@ JOBS: tuple[Job, ...] = (
         pulls.is_asked("openrouter", "generation"),
         "[pulls.openrouter]",
         feeds=True,
+        lane=OPENROUTER,
     ),
     *(_sums(api, 6 * HOUR_S if api.completed else HOUR_S) for api in PULLS),
     Job(
@@ -89,6 +108,7 @@ JOBS: tuple[Job, ...] = (
         pulls.is_asked("openrouter", "prices"),
         "[pulls.openrouter]",
         feeds=True,
+        lane=OPENROUTER,
     ),
     Job(
         "deliver",
@@ -98,6 +118,7 @@ JOBS: tuple[Job, ...] = (
         finance.run_delivery,
         finance.is_set,
         "finance.folder",
+        lane=LONG,
     ),
     Job(
         "retention",
@@ -106,6 +127,7 @@ JOBS: tuple[Job, ...] = (
         HOUR_S,
         keep.run_retention,
         plan=keep.plan_retention,
+        lane=LONG,
     ),
     Job(
         "backup",
@@ -115,8 +137,16 @@ JOBS: tuple[Job, ...] = (
         keep.run_backup,
         lambda settings: settings.backups is not None,
         "[backups] dir",
+        lane=LONG,
     ),
-    Job("check", DAY_S, "prove that calls, sums, prices, closed months and the journal agree", HOUR_S, books.run_check),
+    Job(
+        "check",
+        DAY_S,
+        "prove that calls, sums, prices, closed months and the journal agree",
+        HOUR_S,
+        books.run_check,
+        lane=LONG,
+    ),
 )
 
 

@@ -25,6 +25,7 @@ class Job(msgspec.Struct, frozen=True):
 
     `is_set` says whether the settings ask for it, by what `setting` names; `needed` whether there is anything to do.
     `plan` says what it would do. A job that `feeds` writes to the journal, which is taken into the ledger after it.
+    Jobs of one `lane` go one after another, any others side by side.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Job(msgspec.Struct, frozen=True):
     needed: Callable[[Work], bool] = lambda work: True
     plan: Callable[[Work], str] | None = None
     feeds: bool = False
+    lane: str = ""

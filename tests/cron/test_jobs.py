@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.core.errors import CallmeterError, LockHeld, UsageError
-from collector.jobs import JOBS, KEPT_RUNS, Job, Run, Work, collect, is_due, job_named, last_runs, rounds
+from collector.jobs import JOBS, KEPT_RUNS, Job, Run, Work, collect, doing, is_due, job_named, last_runs
+from collector.jobs.doing import Ending, due, perform
 from collector.ledger.engines import open_ledger
 from collector.locks import hold
 from collector.settings import Settings, load_settings
@@ -89,6 +90,19 @@ def test_a_job_stopped_from_outside_says_so_and_ends_all(settings: Settings) -> 
     assert last_runs(open_ledger(settings.ledger_url))["k"].error == "stopped before its end"
 
 
+@pytest.mark.parametrize("event", ["INSERT", "UPDATE"])
+def test_a_ledger_that_takes_no_more_is_told_and_stops_no_other_job(event: str, settings: Settings) -> None:
+    engine = open_ledger(settings.ledger_url, create=True)
+    with engine.begin() as connection:
+        full = "SELECT RAISE(FAIL, 'database or disk is full')"
+        connection.exec_driver_sql(f"CREATE TRIGGER t BEFORE {event} ON job_runs WHEN NEW.name = 'a' BEGIN {full}; END")
+    jobs = [Job("a", 60, "", 9, lambda work: 1), Job("b", 60, "", 9, lambda work: 2)]
+    (line,) = collect(settings, lambda: NOON, jobs)
+    assert line.startswith("a: ")
+    assert "database or disk is full" in line
+    assert last_runs(engine)["b"].rows == 2
+
+
 def test_only_the_newest_runs_are_kept(settings: Settings) -> None:
     job = Job("often", 60, "", 9, lambda work: 0)
     collect(settings, lambda: NOON, [job] * (KEPT_RUNS + 5))
@@ -115,18 +129,18 @@ def test_what_another_round_did_meanwhile_is_not_done_again(
     """Both rounds saw that it was due; the second gets the lock when the first has done it."""
     runs: list[int] = []
     job = Job("once", 60, "", 9, lambda work: runs.append(1) or 0)
-    monkeypatch.setattr(rounds, "JOBS", (job,))
-    real = rounds.hold
+    assert due(settings, lambda: NOON, [job]) == [job]
+    work, real = Work(settings, open_ledger(settings.ledger_url), 0), doing.hold
 
     @contextmanager
-    def after_another_round(path: Path, work: str) -> Iterator[None]:
-        monkeypatch.setattr(rounds, "hold", real)
-        collect(settings, lambda: NOON)
-        with real(path, work):
+    def after_another_round(path: Path, what: str) -> Iterator[None]:
+        monkeypatch.setattr(doing, "hold", real)
+        assert perform(work, job, lambda: NOON) == Ending("once")
+        with real(path, what):
             yield
 
-    monkeypatch.setattr(rounds, "hold", after_another_round)
-    collect(settings, lambda: NOON)
+    monkeypatch.setattr(doing, "hold", after_another_round)
+    assert perform(work, job, lambda: NOON) == Ending("once")
     assert runs == [1]
 
 

@@ -1,8 +1,9 @@
 """Alerts, who was told of them, and what is silenced."""
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, func, or_, select
 
 from collector.ledger.questions.ask import Question
+from collector.ledger.questions.jobs import STOPPED
 from collector.ledger.schema import alerts, deliveries, job_runs, silences
 
 MAX_LISTED = 500
@@ -35,7 +36,8 @@ def silenced(now_us: int) -> Question:
 
 
 def newest_runs(name: str, most: int) -> Question:
-    """The newest runs of a job that have ended, the last one first: columns started_at, ended_at, error."""
+    """The newest runs of a job that have ended by themselves, the last one first: started_at, ended_at, error."""
     r = job_runs.c
-    question = select(r.started_at, r.ended_at, r.error).where(r.name == name, r.ended_at.is_not(None))
+    has_ended = and_(r.ended_at.is_not(None), func.coalesce(r.error, "") != STOPPED)
+    question = select(r.started_at, r.ended_at, r.error).where(r.name == name, has_ended)
     return question.order_by(r.id.desc()).limit(most)

@@ -5,6 +5,8 @@ from sqlalchemy import func, select
 from collector.ledger.questions.ask import Question
 from collector.ledger.schema import job_runs
 
+STOPPED = "stopped before its end"  # the error of a run that says nothing of its job
+
 
 def last_runs() -> Question:
     """The newest run of each job that ever ran: name, started_at, ended_at (None: not ended), rows, error."""
