@@ -112,10 +112,17 @@ COLUMNS: tuple[Column, ...] = (
         "PricingQuantity", "decimal", "in priced blocks: millions of tokens; below 0 in what is taken back", "focus"
     ),
     Column("PricingUnit", "text", "1000000 Tokens, Images, ...", "focus"),
-    Column("ListUnitPrice", "decimal", "price of a block by the price set; x PricingQuantity = cost, exactly", "focus"),
-    Column("ContractedUnitPrice", "decimal", "the same: a contract is a price set of its own", "focus"),
-    Column("ListCost", "decimal", "PricingQuantity x ListUnitPrice", "focus"),
-    Column("ContractedCost", "decimal", "the same", "focus"),
+    Column(
+        "ListUnitPrice",
+        "decimal",
+        "price of a block by the public list, if an own price (prices.toml, callmeter.toml) stands in for one",
+        "focus",
+    ),
+    Column("ContractedUnitPrice", "decimal", "price of a block by the price set that was used", "focus"),
+    Column(
+        "ListCost", "decimal", "PricingQuantity x ListUnitPrice, exactly; less ContractedCost: the discount", "focus"
+    ),
+    Column("ContractedCost", "decimal", "PricingQuantity x ContractedUnitPrice, exactly", "focus"),
     Column("EffectiveCost", "decimal", "the same; 0 for Purchase: its sum is the ledger's spend", "focus"),
     Column("BilledCost", "decimal", "the same; 0 where a credit or a flat plan pays", "focus"),
     Column("BillingCurrency", "text", "always USD", "focus"),

@@ -109,6 +109,8 @@ def _price(price: PriceSet | None, price_id: str, source: str | None) -> dict[st
         "images": price.images,
         "minimum_usd": usd(price.minimum),
         "unit_prices_usd": {name: usd(each) for name, each in price.prices.items() if name in METERS},
+        "list_prices_usd": {name: usd(each) for name, each in price.list_prices.items() if name in METERS},
+        "list_source": price.list_source,
         "source": price.source,
         "checked": price.checked,
         "why": source,

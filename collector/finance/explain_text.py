@@ -147,8 +147,14 @@ def price_lines(price_id: str, price: PriceSet | None, source: str | None) -> It
         return
     yield f"{price_id}: {price.model} at {price.provider or 'any provider'}, {conditions(price)}"
     yield f"in force {_dates(price)}; images: {price.images}"
+    if price.list_prices:
+        yield f"an own price; the list ({price.list_source}) says {_list_text(price)}"
     if source:
         yield source
+
+
+def _list_text(price: PriceSet) -> str:
+    return ", ".join(f"{meter} {format_usd(usd)} USD" for meter, usd in price.list_prices.items())
 
 
 def _dates(price: PriceSet) -> str:

@@ -157,15 +157,18 @@ def _unpriced(line: Line, model: str, provider: str) -> Cells:
 
 def _price(line: Line, unit: str, digits: int) -> Cells:
     """Quantity in blocks of 10^digits, and the price of one. FOCUS forbids one below 0: it turns the quantity."""
-    price, sign = abs(line.unit_price or 0), -1 if (line.unit_price or 0) < 0 else 1
-    unit_price, cost = _decimal(price, _MONEY_DIGITS - digits), _decimal(line.cost or 0, _MONEY_DIGITS)
+    sign = -1 if (line.unit_price or 0) < 0 else 1
+    prices = (line.unit_price or 0, line.list_price or 0)
+    contracted, public = (_decimal(abs(price), _MONEY_DIGITS - digits) for price in prices)
+    cost = _decimal(line.cost or 0, _MONEY_DIGITS)
     return {
         "PricingCategory": "Standard",
         "PricingQuantity": _decimal(sign * line.quantity, digits),
         "PricingUnit": unit,
-        **dict.fromkeys(("ListUnitPrice", "ContractedUnitPrice"), unit_price),
-        **dict.fromkeys(("PricingCurrencyListUnitPrice", "PricingCurrencyContractedUnitPrice"), unit_price),
-        **dict.fromkeys(("ListCost", "ContractedCost", "EffectiveCost", "PricingCurrencyEffectiveCost"), cost),
+        **dict.fromkeys(("ListUnitPrice", "PricingCurrencyListUnitPrice"), public),
+        **dict.fromkeys(("ContractedUnitPrice", "PricingCurrencyContractedUnitPrice"), contracted),
+        "ListCost": _decimal(line.quantity * prices[1], _MONEY_DIGITS),
+        **dict.fromkeys(("ContractedCost", "EffectiveCost", "PricingCurrencyEffectiveCost"), cost),
     }
 
 

@@ -14,7 +14,7 @@ ADJUSTMENT = "adjustment"
 
 
 class Line(NamedTuple):
-    """One line item; money in picodollars. Price and cost are None where the usage is unpriced."""
+    """One line item; money in picodollars. Prices and cost are None where the usage is unpriced."""
 
     group: tuple[str, ...]
     unit: str
@@ -22,6 +22,7 @@ class Line(NamedTuple):
     unit_price: int | None
     cost: int | None
     price_id: str
+    list_price: int | None = None  # what a public list asks for one, where the price is a contract's; else the price
 
 
 class Sums(NamedTuple):
@@ -47,15 +48,18 @@ def lines_of(sums: Sums, price_set_of: Callable[[str], PriceSet]) -> Iterator[Li
     Calls may come with a cost that is not price x quantity, or with a cost and no price set: the difference is a line
     of its own, one `adjustment` at that price, so that lines always add up to the ledger's cost.
     """
-    prices = {} if sums.is_unpriced or not sums.price_id else _unit_prices(sums, price_set_of(sums.price_id))
+    price_set = None if sums.is_unpriced or not sums.price_id else price_set_of(sums.price_id)
+    prices = _unit_prices(sums, price_set) if price_set else {}
+    public = price_set.list_unit_prices if price_set else {}
     rest = sums.cost
     for meter, quantity in sums.meters.items():
         price = None if sums.is_unpriced else prices.get(meter, 0)
         cost = None if price is None else quantity * price
         rest -= cost or 0
-        yield Line(sums.group, METERS[meter].column, quantity, price, cost, sums.price_id)
+        list_price = price if price is None else public.get(meter, price)
+        yield Line(sums.group, METERS[meter].column, quantity, price, cost, sums.price_id, list_price)
     if rest:
-        yield Line(sums.group, ADJUSTMENT, 1, rest, rest, sums.price_id)
+        yield Line(sums.group, ADJUSTMENT, 1, rest, rest, sums.price_id, rest)
 
 
 def changes_of(rows: Iterable[AnyRow], by: Sequence[str]) -> Iterator[tuple[Sums, Sums]]:

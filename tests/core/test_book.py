@@ -76,6 +76,48 @@ def test_a_contract_of_a_key_comes_before_the_list_price_of_a_provider():
     assert [price(prices.find("gpt-x", "lab", 0, key=key)) for key in (None, "team-a")] == [10, 8]
 
 
+def contract_and_lists(contract, *listed):
+    return PriceBook(
+        [Files("prices.toml", [contract], ALIASES, is_list=False), Files("list", listed, ALIASES)], ALIASES
+    )
+
+
+def test_a_contract_says_what_the_list_asks_for_the_same():
+    contract = entry(price=8, output_usd_per_m=30)
+    found = contract_and_lists(contract, entry(price=10, output_usd_per_m=30)).find("gpt-x", "lab", 0)
+    assert (found.unit_prices["input"], found.list_unit_prices["input"]) == (8_000_000, 10_000_000)
+    assert found.unit_prices["output"] == found.list_unit_prices["output"] == 30_000_000
+    assert (found.list_source, contract.list_unit_prices) == ("prices.toml", contract.unit_prices)
+    assert PriceSet.from_plain(found.to_plain()) == found
+    assert found.id != contract.id
+
+
+def test_the_list_beside_a_contract_is_the_one_of_that_day_size_and_hour():
+    prices = contract_and_lists(
+        entry(price=8),
+        entry(price=10, until="2026-10-01"),
+        entry(price=12, **{"from": "2026-10-01"}),
+        entry(price=20, above_tokens=1_000),
+    )
+    days = [prices.find("gpt-x", "lab", at(day)).list_unit_prices["input"] for day in ("2026-09-30", "2026-10-01")]
+    assert days == [10_000_000, 12_000_000]
+    large = prices.find("gpt-x", "lab", at("2026-10-01"), prompt_tokens=1_001)
+    assert (large.unit_prices["input"], large.list_unit_prices["input"]) == (8_000_000, 20_000_000)
+    assert prices.find("gpt-x", "lab", at("2026-10-01"), prompt_tokens=1_001) is large
+
+
+def test_a_contract_at_the_price_of_the_list_or_without_one_stays_as_it_is():
+    contract = entry(price=8)
+    for listed in (entry(price=8), entry("other", 9), entry(price=9, tier="batch"), entry(price=9, provider="azure")):
+        assert contract_and_lists(contract, listed).find("gpt-x", "lab", 0) == contract
+
+
+def test_the_list_is_read_by_the_image_rule_of_the_contract():
+    contract = entry(price=8, image_usd_per_k=10, images="in tokens")
+    found = contract_and_lists(contract, entry(price=10, image_usd_per_k=14)).find("gpt-x", "lab", 0)
+    assert (found.unit_prices["images_in"], found.list_unit_prices["images_in"]) == (0, 0)
+
+
 def test_a_tier_that_the_provider_does_not_list_is_looked_up_for_any_provider():
     prices = book(entry(price=10, provider="lab"), entry(price=5, tier="batch"))
     assert [price(prices.find("gpt-x", "lab", 0, tier)) for tier in (None, "batch")] == [10, 5]

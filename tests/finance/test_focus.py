@@ -73,14 +73,18 @@ def october(**finance: object) -> Request:
 def assert_rows_hold(rows: list[dict[str, str]]) -> None:
     """What the validator misses: arithmetic, dates, allowed values, ASCII, nulls in place of zeros."""
     for row in rows:
-        quantity, cost = row["PricingQuantity"], Decimal(row["ListCost"])
+        quantity, cost = row["PricingQuantity"], Decimal(row["ContractedCost"])
         if row["ListUnitPrice"]:
-            assert Decimal(quantity) * Decimal(row["ListUnitPrice"]) == cost == Decimal(row["ContractedCost"])
+            assert Decimal(quantity) * Decimal(row["ListUnitPrice"]) == Decimal(row["ListCost"])
+            assert Decimal(quantity) * Decimal(row["ContractedUnitPrice"]) == cost
             assert Decimal(row["ListUnitPrice"]) >= 0
+            assert Decimal(row["ContractedUnitPrice"]) >= 0
         else:
             assert (row["x_Unpriced"], quantity, cost, Decimal(row["EffectiveCost"])) == ("true", "", 0, 0)
         assert Decimal(row["EffectiveCost"]) in (cost, 0)
         assert Decimal(row["BilledCost"]) in (cost, 0)
+        for name in ("ListUnitPrice", "ContractedUnitPrice", "EffectiveCost"):
+            assert row[f"PricingCurrency{name}"] == (row[name] if row[name] else "")
         for name, values in ALLOWED.items():
             assert row[name] in values, (name, row[name])
         for name, column in FOCUS_COLUMNS.items():
@@ -235,6 +239,35 @@ def test_a_report_currency_is_a_rounded_column_by_a_dated_rate(tmp_path):
     assert row["EffectiveCost"] == "0.00001"
 
 
+CONTRACT = """
+[[prices]]
+model = "openai/gpt-4-turbo"
+provider = "openai"
+input_usd_per_m = 8.5
+output_usd_per_m = 30
+image_usd_per_k = 12
+source = "contract 19"
+"""
+
+
+def test_the_discount_of_a_contract_is_the_list_cost_less_the_contracted_cost(tmp_path):
+    """1,000 tokens at 10 and at 8.5, 500 at 30, 2 images at 14.45/K and at 12/K: 0.0539 by the list, 0.0475 agreed."""
+    (tmp_path / "prices.toml").write_text(CONTRACT)
+    book = load_book(load_settings(data_dir=tmp_path, environ={}))
+    some = calls("2026-10-01T12:00 openai openai/gpt-4-turbo 1000/500 ok images_in=2")
+    rows = written(store(tmp_path, some, book=book), tmp_path, october())
+    told = {row["SkuMeter"]: (row["ListUnitPrice"], row["ContractedUnitPrice"], row["ListCost"]) for row in rows}
+    assert told == {
+        "Input Tokens": ("10.0", "8.5", "0.01"),
+        "Output Tokens": ("30.0", "30.0", "0.015"),
+        "Input Images": ("0.01445", "0.012", "0.0289"),
+    }
+    assert [sum(Decimal(row[name]) for row in rows) for name in COSTS] == [
+        Decimal("0.0539"), *3 * [Decimal("0.0475")],
+    ]  # fmt: skip
+    assert_rows_hold(rows)
+
+
 @settings(max_examples=15, deadline=None)
 @given(many, st.sampled_from(FIVE_ZONES))
 def test_effective_cost_adds_up_to_the_ledger_whatever_is_in_it(some, zone):
@@ -249,6 +282,8 @@ def test_effective_cost_adds_up_to_the_ledger_whatever_is_in_it(some, zone):
 
 
 def demo(folder: Path) -> Engine:
+    """A month of the demo, of which one model is bought by a contract."""
+    (folder / "prices.toml").write_text(CONTRACT)
     month = parse_period("2026-10", "UTC", NOW_US)
     some = (call for call in past_calls(NOW_US, DEMO_CALLS) if month.start_us <= call.started_at < month.end_us)
     return store(folder, some, book=load_book(load_settings(data_dir=folder, environ={})))

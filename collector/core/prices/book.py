@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -33,10 +34,12 @@ class Unpriced(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """One place that prices come from. `name` is what users see; `is_long`: too many entries to show unasked."""
+    """One place that prices come from. `name` is what users see; `is_long`: too many entries to show unasked;
+    `is_list`: it says what everybody is asked, not what was agreed with this user."""
 
     name: str
     is_long: bool
+    is_list: bool
 
     def sets(self, model: str, provider: str | None) -> Sequence[PriceSet]:
         """All sets of a model at a provider; None: sold by anybody."""
@@ -64,8 +67,8 @@ class Files:
 
     is_long = False
 
-    def __init__(self, name: str, sets: Iterable[PriceSet], names: Names) -> None:
-        self.name = name
+    def __init__(self, name: str, sets: Iterable[PriceSet], names: Names, *, is_list: bool = True) -> None:
+        self.name, self.is_list = name, is_list
         self._sets: dict[tuple[str, str | None], list[PriceSet]] = {}
         for price_set in sets:
             provider = price_set.provider.lower() if price_set.provider else None
@@ -89,6 +92,13 @@ class Files:
         return (s for s in self.every() if self._names.model(s.model) == model_id)
 
 
+class _Group(NamedTuple):
+    """Sets of one source for one model at one provider."""
+
+    sets: list[PriceSet]
+    is_list: bool
+
+
 class _Choice(NamedTuple):
     """One set, ready to be compared with a call."""
 
@@ -98,21 +108,44 @@ class _Choice(NamedTuple):
     starts: int
     until: int
     price_set: PriceSet
+    is_list: bool
 
 
 class _Route(NamedTuple):
-    """The sets that may apply, best first, and whether the size of the prompt decides between them."""
+    """The sets that may apply, best first, and whether the size of the prompt decides between them.
+
+    `lists` are those of public lists that stand beside a contract's sets; `pairs` both of them put together.
+    """
 
     choices: tuple[_Choice, ...]
     by_size: bool
+    lists: "_Route | None"
+    pairs: dict[tuple[int, int], PriceSet]
+
+    @property
+    def always(self) -> PriceSet | None:
+        """The one answer that there is, whatever is asked."""
+        if len(self.choices) != 1 or not _is_constant(self.choices[0].price_set):
+            return None
+        return self.at(0, 0) if self.lists is None or self.lists.always else None
 
     def at(self, at_us: int, prompt_tokens: int) -> PriceSet | None:
         """The first set that is in force at an instant for a prompt of that size."""
-        for above_tokens, hours, days, starts, until, price_set in self.choices:
+        for above_tokens, hours, days, starts, until, price_set, is_list in self.choices:
             fits = starts <= at_us < until and (prompt_tokens > above_tokens or not above_tokens)
             if fits and (not (hours or days) or _is_time(hours, days, at_us)):
-                return price_set
+                if is_list or self.lists is None:
+                    return price_set
+                return self._beside(price_set, self.lists.at(at_us, prompt_tokens))
         return None
+
+    def _beside(self, contract: PriceSet, public: PriceSet | None) -> PriceSet:
+        if public is None:
+            return contract
+        pair = id(contract), id(public)
+        if pair not in self.pairs:
+            self.pairs[pair] = contract.beside(public)
+        return self.pairs[pair]
 
 
 class PriceBook:
@@ -189,27 +222,26 @@ class PriceBook:
     def _new_route(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
     ) -> PriceSet | Unpriced | _Route:
-        groups: list[list[PriceSet]] = []
-        for group in self._groups(model, served, provider, normal_tier(tier), key):
-            groups.append(group)
-            if any(_is_constant(s) for s in group):
-                break  # it always has an answer: nothing after it can be asked for
+        found = self._groups(model, served, provider, normal_tier(tier), key)
+        groups = list(_up_to_a_constant(found))
         if not groups:
             return self._unpriced(model or served, served, provider, tier)
-        if len(groups) == len(groups[0]) == 1 and _is_constant(groups[0][0]):
-            return groups[0][0]
-        choices = tuple(_choice(s) for group in groups for s in _by_precedence(group))
-        return _Route(choices, any(choice.above_tokens for choice in choices))
+        lists = None
+        if not all(group.is_list for group in groups):
+            public = (group for group in chain(groups, found) if group.is_list)
+            lists = _route_of(list(_up_to_a_constant(public)))
+        route = _route_of(groups, lists)
+        return route.always or route
 
     def _groups(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
-    ) -> Iterator[list[PriceSet]]:
+    ) -> Iterator[_Group]:
         """Sets that may apply, best group first: name before source before key before provider."""
         conditions = [(k, p) for k in dict.fromkeys((key, None)) for p in self.providers(provider)]
         for name, source in self._lookups(model, served, provider):
             for wanted, at in conditions:
                 if group := [s for s in source.sets(name, at) if s.tier == tier and s.key == wanted]:
-                    yield self._by_own_image_rule(group, model, provider)
+                    yield _Group(self._by_own_image_rule(group, model, provider), source.is_list)
 
     def _lookups(self, model: str | None, served: str | None, provider: str | None) -> Iterator[tuple[str, Source]]:
         """Which name to ask of which source, in order."""
@@ -299,14 +331,29 @@ def _is_constant(s: PriceSet) -> bool:
     return not (s.above_tokens or s.hours or s.days) and s.starts is None and s.until is None
 
 
-def _by_precedence(group: list[PriceSet]) -> list[PriceSet]:
+def _up_to_a_constant(groups: Iterable[_Group]) -> Iterator[_Group]:
+    """The groups up to the first that always has an answer: nothing after it can be asked for."""
+    for group in groups:
+        yield group
+        if any(_is_constant(s) for s in group.sets):
+            return
+
+
+def _route_of(groups: Sequence[_Group], lists: _Route | None = None) -> _Route:
+    choices = tuple(choice for group in groups for choice in _by_precedence(group))
+    by_size = any(choice.above_tokens for choice in choices) or (lists is not None and lists.by_size)
+    return _Route(choices, by_size, lists if lists and lists.choices else None, {})
+
+
+def _by_precedence(group: _Group) -> list[_Choice]:
     """The larger band first, stated hours or days before all others, the later start before the earlier."""
-    return sorted(group, key=lambda s: (-s.above_tokens, not (s.hours or s.days), -_choice(s).starts))
+    choices = [_choice(s, group.is_list) for s in group.sets]
+    return sorted(choices, key=lambda each: (-each.above_tokens, not (each.hours or each.days), -each.starts))
 
 
-def _choice(s: PriceSet) -> _Choice:
+def _choice(s: PriceSet, is_list: bool) -> _Choice:
     starts, until = -_EVER if s.starts is None else s.starts, _EVER if s.until is None else s.until
-    return _Choice(s.above_tokens, s.hours, s.days, starts, until, s)
+    return _Choice(s.above_tokens, s.hours, s.days, starts, until, s, is_list)
 
 
 def _is_time(hours: tuple[tuple[int, int], ...], days: tuple[int, ...], at_us: int) -> bool:

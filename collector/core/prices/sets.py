@@ -13,7 +13,7 @@ from collector.core.money import MAX_COST
 
 PER_IMAGE: Literal["per image"] = "per image"
 IN_TOKENS: Literal["in tokens"] = "in tokens"
-_NOT_IN_THE_ID = ("listed", "checked", "until")
+_NOT_IN_THE_ID = ("listed", "checked", "until", "list_source")
 _ID_DIGITS = 24
 # Asked before the price of fresh input: a list that names one price for cached input means pictures too, and a write
 # that lives for an hour costs no less than one that lives for five minutes.
@@ -60,13 +60,15 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     only_minimum: bool = False  # this set is that least sum, charged once per request
     listed: dict[str, Text] = {}  # meter -> the price as its source states it
     checked: Text | None = None  # the date on which somebody read the source
+    list_prices: dict[str, Money] = {}  # of a contract: what the public list asks for the same, where it asks another
+    list_source: Text | None = None  # whose list that is
 
     @cached_property
     def id(self) -> str:
         """24 hex digits of what is charged, to whom, from when and by which source.
 
-        Left out are the day it was last checked, the wording of a listed price, and the end: a price that is later
-        closed or confirmed is the same price.
+        Left out are the day it was last checked, the wording of a listed price, the name of a public list, and the
+        end: a price that is later closed or confirmed is the same price.
         """
         content = {name: value for name, value in self.to_plain().items() if name not in _NOT_IN_THE_ID}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -83,10 +85,31 @@ class PriceSet(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return {name: rate.price for name, rate in self.rates.items() if rate.price is not None}
 
     @cached_property
+    def list_unit_prices(self) -> dict[str, int]:
+        """Meter -> picodollars per unit by the public list, where it prices the meter; without one what this set asks.
+
+        Images are charged by the rule of this set.
+        """
+        if not self.list_prices:
+            return self.unit_prices
+        return self.unit_prices | msgspec.structs.replace(self, prices=self.list_prices, list_prices={}).unit_prices
+
+    def beside(self, public: "PriceSet") -> "PriceSet":
+        """This set, a contract's, with the prices of the public list that it stands in for, where they are others."""
+        told = msgspec.structs.replace(self, list_prices=public.prices, list_source=public.source)
+        return self if told.list_unit_prices == self.unit_prices else told
+
+    @cached_property
     def at_minimum(self) -> "PriceSet":
         """The set that charges the least sum of a call, once, and its meters nothing."""
         return msgspec.structs.replace(
-            self, prices={"requests": self.minimum or 0}, listed={}, minimum=None, only_minimum=True
+            self,
+            prices={"requests": self.minimum or 0},
+            listed={},
+            minimum=None,
+            only_minimum=True,
+            list_prices={},
+            list_source=None,
         )
 
     def to_plain(self) -> dict[str, Any]:

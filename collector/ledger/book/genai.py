@@ -46,6 +46,7 @@ class GenaiPrices:
 
     name = PACKAGE
     is_long = True
+    is_list = True
 
     def __init__(self, names: Names) -> None:
         self._names = names

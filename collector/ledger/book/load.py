@@ -36,13 +36,13 @@ def load_book(
     refuse(settings.data_dir / OWN_FILE, problems(own_entries, names, shipped))
     refuse(SHIPPED, problems(shipped, names))
     sources: list[Source] = [
-        Files(OWN_FILE, own_entries, names),
+        Files(OWN_FILE, own_entries, names, is_list=False),
         Files(PULLED, pulled_sets(settings) if pulled is None else pulled, names),
         Files(SHIPPED, shipped, names),
         GenaiPrices(names),
     ]
     refuse(settings.config_path or SOURCE, problems(stated_sets(settings.endpoints), names))
-    endpoints = Files(SOURCE, endpoint_sets(settings.endpoints), names)
+    endpoints = Files(SOURCE, endpoint_sets(settings.endpoints), names, is_list=False)
     return PriceBook(sources, names, endpoints, _routers(settings), image_rules(settings.endpoints))
 
 
