@@ -7,6 +7,8 @@ import msgspec
 from collector.core.errors import UsageError
 from collector.core.periods import Period, day_number, format_day, parse_day, parse_period
 
+_MONTH = re.compile(r"(19[7-9]\d|2[01]\d\d)-(0[1-9]|1[0-2])", re.ASCII)
+
 
 class Month(msgspec.Struct, frozen=True):
     """A calendar month: its days, half-open, and its instants in a zone."""
@@ -19,8 +21,8 @@ class Month(msgspec.Struct, frozen=True):
 
 def month_named(text: str, zone: str) -> Month:
     """The month of a text such as 2026-10. Raises UsageError, naming the text."""
-    if not re.fullmatch(r"\d{4}-\d\d", text, re.ASCII):
-        raise UsageError(f"{text[:40]!r} is not a month: write it as 2026-10")
+    if not _MONTH.fullmatch(text):
+        raise UsageError(f"{text[:40]!r} is not a month between 1970 and 2199: write it as 2026-10")
     period = parse_period(text, zone, 0)
     return Month(text, parse_day(f"{text}-01"), _following(parse_day(f"{text}-01")), period)
 

@@ -229,8 +229,9 @@ def test_months_are_opened_from_the_last_one_back(engine, tmp_path):
         ("2026-09", "UTC", "the next one is 2026-11, not 2026-09"),
         ("2026-11", "Europe/Berlin", "this ledger closes in UTC, fixed at its first close: 'Europe/Berlin'"),
         ("2026-11", "UTC", "2026-11 is not over: 2026-11 is running in UTC"),
-        ("2026-13", "UTC", "2026-13"),
-        ("October", "UTC", "'October' is not a month: write it as 2026-10"),
+        ("2026-13", "UTC", "'2026-13' is not a month between 1970 and 2199: write it as 2026-10"),
+        ("2200-01", "UTC", "'2200-01' is not a month"),
+        ("October", "UTC", "'October' is not a month"),
     ],
 )
 def test_what_cannot_be_closed_is_named(engine, month, zone, said):
