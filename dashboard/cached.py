@@ -21,6 +21,7 @@ from collector.core.selection import Selection
 from collector.finance.deliver import log_lines
 from collector.finance.explain import Explanation, explain
 from collector.finance.overview import Overview, months_of
+from collector.finance.paid import Paid, paid_in
 from collector.finance.reconcile import Reconciliation, reconcile
 from collector.finance.why_total import Total, why_total
 from collector.ledger.engines import ledger_path, open_ledger
@@ -48,7 +49,7 @@ from collector.ledger.questions.books import Account, account
 from collector.ledger.questions.incidents import incidents_in
 from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
-from collector.settings import GATEWAY_URL, Limits, Settings, load_settings
+from collector.settings import GATEWAY_URL, Finance, Limits, Settings, load_settings
 from dashboard.frames.alerts import Spent
 
 FRESH_S = 5
@@ -212,6 +213,11 @@ def months(its: Settings) -> Overview:
     return _months(its.ledger_url, _identity(its.ledger_url), its.zone, now_us() // MONTHS_US)
 
 
+def paid(its: Settings, period: Period) -> Paid:
+    """The flat plans and prepaid credits of [finance], for a period."""
+    return _paid(its.ledger_url, _identity(its.ledger_url), its.finance, period)
+
+
 def closes(url: str) -> list[Any]:
     """Every close there was, oldest first."""
     return ask.rows(engine(url), booked.history())
@@ -349,6 +355,12 @@ def _accounts(url: str, identity: tuple[int, int], journal_dir: str) -> list[Acc
 def _months(url: str, identity: tuple[int, int], zone: str, at: int) -> Overview:
     its = _engine(url, identity)
     return months_of(its, zones(its), zone, at * MONTHS_US)
+
+
+@st.cache_data(ttl=BOOKS_S, max_entries=20, show_spinner=False, hash_funcs={Finance: repr, Period: repr})
+def _paid(url: str, identity: tuple[int, int], finance: Finance, period: Period) -> Paid:
+    its = _engine(url, identity)
+    return paid_in(its, zones(its), finance, period)
 
 
 @st.cache_data(ttl=BOOKS_S, max_entries=20, show_spinner=False)

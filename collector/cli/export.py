@@ -86,6 +86,10 @@ def export_command(
         engine.dispose()
     unpriced = f", {manifest.unpriced['calls']} calls unpriced" if manifest.unpriced["calls"] else ""
     click.echo(f"{out}: {manifest.rows} rows, {manifest.calls} calls, {manifest.cost_usd} USD{unpriced}")
+    for plan in manifest.plans:
+        click.echo(f"notional: {plan.notional_usd} USD of it came under {plan.name}, {plan.provider}")
+    for credit in manifest.prepaid:
+        click.echo(f"prepaid at {credit.provider}: {credit.left_usd} USD left of {credit.bought_usd} USD")
     click.echo(f"manifest: {manifest_path(out)}", err=True)
 
 

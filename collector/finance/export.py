@@ -26,7 +26,9 @@ from collector.finance.manifest import (
     FORMAT_VERSION,
     OPEN,
     Booking,
+    FlatPlan,
     Manifest,
+    Prepaid,
     Report,
     from_json,
     manifest_path,
@@ -34,6 +36,7 @@ from collector.finance.manifest import (
     write_durably,
 )
 from collector.finance.months import Month, month_named
+from collector.finance.paid import Balance, Notional, Under, paid
 from collector.finance.records import instant
 from collector.finance.sources import booked_lines, streamed, usage_lines
 from collector.finance.tally import CURRENCY, Tally
@@ -121,7 +124,7 @@ def sha256_of(engine: Engine, zones: Collection[str], request: Request) -> str:
         made = Pages(connection, zones, request, "")
         for _ in made:
             pass
-        return made.manifest().sha256
+        return made.sha256
 
 
 def pages(engine: Engine, zones: Collection[str], request: Request) -> Iterator[bytes]:
@@ -137,11 +140,11 @@ class Pages:
     """A file in the making out of what the ledger holds: its pages, and once they are all taken its manifest."""
 
     def __init__(self, connection: Connection, zones: Collection[str], request: Request, name: str) -> None:
-        self._connection, self._request, self._name = connection, request, name
+        self._connection, self._zones, self._request, self._name = connection, zones, request, name
         self._batch = connection.execute(select(func.max(batches.c.id))).scalar()  # begins the snapshot
         self._books = books_of(connection)
-        self._tally, self._digest, self._size = Tally(), hashlib.sha256(), 0
-        self._pages = _made(connection, zones, request, self._books, self._tally)
+        self._tally, self._under, self._digest, self._size = Tally(), Under(), hashlib.sha256(), 0
+        self._pages = _made(connection, zones, request, self._books, self._tally, self._under)
 
     def __iter__(self) -> Iterator[bytes]:
         for page in self._pages:
@@ -149,9 +152,16 @@ class Pages:
             self._size += len(page)
             yield page
 
+    @property
+    def sha256(self) -> str:
+        """The digest of the pages that were taken."""
+        return self._digest.hexdigest()
+
     def manifest(self) -> Manifest:
         """What was written."""
         request, tally, period = self._request, self._tally, self._request.period
+        counted = self._under.all() if request.booked else None
+        terms = paid(self._connection, self._zones, request.finance, request.selection, period, counted)
         return Manifest(
             format_version=FORMAT_VERSION,
             file=self._name,
@@ -170,9 +180,11 @@ class Pages:
             ledger_revision=str(revision_of(self._connection)),
             ledger_batch=self._batch or 0,
             bytes=self._size,
-            sha256=self._digest.hexdigest(),
+            sha256=self.sha256,
             booking=_booking(self._books, request) if request.booked else None,
             report=_report(request, tally.cost),
+            plans=list(map(_flat_plan, terms.notional)),
+            prepaid=list(map(_prepaid, terms.balances)),
         )
 
 
@@ -200,7 +212,7 @@ def _write(engine: Engine, zones: Collection[str], request: Request, name: str, 
 
 
 def _made(
-    connection: Connection, zones: Collection[str], request: Request, books: Books, tally: Tally
+    connection: Connection, zones: Collection[str], request: Request, books: Books, tally: Tally, under: Under
 ) -> Iterator[bytes]:
     chosen_format, layout = FORMATS[request.format], request.layout
     if request.calls and chosen_format.calls:
@@ -208,7 +220,8 @@ def _made(
         return chosen_format.calls(connection, streamed(connection, in_order(request.selection, request.period)), tally)
     if request.booked:
         month = month_named(request.booked, request.period.zone)
-        return chosen_format.line_items(layout, booked_lines(connection, zones, books, month, layout.by, tally), tally)
+        lines = booked_lines(connection, zones, books, month, layout.by, tally)
+        return chosen_format.line_items(layout, under.counted(lines, layout.by), tally)
     question = sums_by_price(request.selection, request.period, zones, layout.by)
     return chosen_format.line_items(layout, usage_lines(connection, question, layout.by, tally), tally)
 
@@ -237,3 +250,11 @@ def _report(request: Request, cost: int) -> Report | None:
         return None
     rounded, currency, per_usd, day = map(str, report_cells(cost, rate))
     return Report(currency, rounded, per_usd, day, rate.source)
+
+
+def _flat_plan(plan: Notional) -> FlatPlan:
+    return FlatPlan(plan.plan, plan.provider, format_usd(plan.fees), format_usd(plan.cost))
+
+
+def _prepaid(credit: Balance) -> Prepaid:
+    return Prepaid(credit.provider, *map(format_usd, (credit.bought, credit.used, credit.left)))

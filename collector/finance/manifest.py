@@ -27,6 +27,24 @@ class Report(msgspec.Struct, frozen=True):
     rate_source: str
 
 
+class FlatPlan(msgspec.Struct, frozen=True):
+    """A plan of [[finance.plans]]: its fees in the days of the file, and of the file's cost what came under it."""
+
+    name: str
+    provider: str
+    fees_usd: str
+    notional_usd: str  # metered, and billed to nobody
+
+
+class Prepaid(msgspec.Struct, frozen=True):
+    """A provider's [[finance.credits]] at the end of the file, by all of its usage; below 0: more used than entered."""
+
+    provider: str
+    bought_usd: str
+    used_usd: str
+    left_usd: str
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a file holds. Money is exact decimal text; instants are UTC; `rows` counts neither header nor TOTAL."""
 
@@ -50,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     booking: Booking | None = None
     report: Report | None = None
+    plans: list[FlatPlan] = []
+    prepaid: list[Prepaid] = []
 
 
 def manifest_path(file: Path) -> Path:

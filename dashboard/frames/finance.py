@@ -11,6 +11,7 @@ from collector.core.periods import format_day
 from collector.finance.gaps import PARTS
 from collector.finance.manifest import from_json
 from collector.finance.overview import MonthBooked, Overview
+from collector.finance.paid import Balance, Notional
 from dashboard import texts
 from dashboard.frames.calls import NOT_STATED
 
@@ -36,6 +37,34 @@ def months_say(its: Overview) -> str:
     return (
         f"{texts.count(closed, 'month')} closed, counted {fixed}; all together book {format_usd(booked)} USD, {equal}"
     )
+
+
+def plan_table(plans: Sequence[Notional]) -> pd.DataFrame:
+    """One line per flat plan: what it costs in the period, and the metered cost of what came under it."""
+    lines = [[each.plan, each.provider, *map(texts.dollars, (each.fees, each.cost))] for each in plans]
+    return pd.DataFrame(lines, columns=["Plan", "Provider", "Fees, USD", "Notional, USD"])
+
+
+def plans_say(plans: Sequence[Notional]) -> str:
+    """How much of the period's spend nobody bills."""
+    return (
+        f"Exactly {format_usd(sum(each.cost for each in plans))} USD of the spend of these days is notional: it came"
+        f" under a flat plan, whose fees are {format_usd(sum(each.fees for each in plans))} USD"
+    )
+
+
+def credit_table(balances: Sequence[Balance]) -> pd.DataFrame:
+    """One line per provider with prepaid credits: bought, used since, and what is left."""
+    lines = [[each.provider, *map(texts.dollars, (each.bought, each.used, each.left))] for each in balances]
+    return pd.DataFrame(lines, columns=["Provider", "Bought, USD", "Used, USD", "Left, USD"])
+
+
+def credits_say(balances: Sequence[Balance]) -> str:
+    """What is left in all, or where more was used than is entered."""
+    if over := [each for each in balances if each.left < 0]:
+        names = ", ".join(each.provider for each in over)
+        return f"More was used at {names} than is entered as bought: add what is missing under [[finance.credits]]"
+    return f"At the end of the period exactly {format_usd(sum(each.left for each in balances))} USD are left"
 
 
 def close_table(rows: Sequence[Any]) -> pd.DataFrame:

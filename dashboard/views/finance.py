@@ -17,6 +17,24 @@ def _months() -> None:
     parts.rows(finance.month_table(found, MONTH_PATH), "months", "Months and what they book", links=["File"])
 
 
+def _plans() -> None:
+    plans = cached.paid(its.settings, its.period()).notional
+    if not plans:
+        parts.absent("Flat plans", "None: [[finance.plans]] names one, and what is used under it is notional.")
+        return
+    parts.heading("Flat plans", finance.plans_say(plans), "All of a plan's usage: filters leave it as it is")
+    parts.rows(finance.plan_table(plans), "plans", "Flat plans")
+
+
+def _credits() -> None:
+    balances = cached.paid(its.settings, its.period()).balances
+    if not balances:
+        parts.absent("Prepaid credits", "None bought by the end of the period: [[finance.credits]] enters one.")
+        return
+    parts.heading("Prepaid credits", finance.credits_say(balances), "Bought less used since the first of them")
+    parts.rows(finance.credit_table(balances), "credits", "Prepaid credits")
+
+
 def _closes() -> None:
     closes = cached.closes(its.settings.ledger_url)
     if not closes:
@@ -53,6 +71,6 @@ def _deliveries() -> None:
     parts.rows(finance.delivery_table(rows), "deliveries", "Delivered files")
 
 
-for section in (_months, _closes, _compared, _deliveries):
+for section in (_months, _plans, _credits, _closes, _compared, _deliveries):
     with st.container(border=True):
         section()
