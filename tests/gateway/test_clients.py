@@ -251,9 +251,12 @@ def test_openrouter(stack: Stack) -> None:
     client = stack.openrouter()
     answer = persistently(lambda: client.chat.send(model=GPT, messages=HELLO))
     assert (answer.choices[0].finish_reason, answer.usage is not None) == ("stop", True)
+    assert answer.usage.cost is not None
+    assert answer.usage.cost_details is not None
     with persistently(lambda: client.chat.send(model=GPT, messages=HELLO, stream=True)) as stream:
         chunks = list(stream)
     assert chunks[-1].usage is not None
+    assert chunks[-1].usage.cost is not None
     assert any(choice.finish_reason == "stop" for chunk in chunks for choice in chunk.choices)
     assert persistently(lambda: client.embeddings.generate(model=GPT, input="hello")).data
     generation = client.generations.get_generation(id=answer.id).data

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from collector.core.calls import Call
+from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
+from collector.core.prices import charge
 from tests.gateway.inside import (
     ANSWER,
     QUESTION,
@@ -25,6 +27,7 @@ from tests.gateway.inside import (
     said,
     stream,
 )
+from tests.stored import BOOK
 
 FAULT, LIMITED, CALLER = Outcome.PROVIDER_FAULT, Outcome.RATE_LIMITED, Outcome.CALLER_FAULT
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -334,3 +337,24 @@ def test_openrouters_surface_names_the_provider_and_keeps_the_usage(tmp_path: Pa
         "message": "later",
         "metadata": {"error_type": "rate_limit_exceeded", "reason": "slow", "provider_name": "one"},
     }
+
+
+@pytest.mark.parametrize("pictures", [0, 2])
+def test_openrouters_surface_tells_in_the_usage_what_the_ledger_will_say_of_the_cost(
+    tmp_path: Path, pictures: int
+) -> None:
+    path = "/api/v1/chat/completions"
+    part = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    content = [{"type": "text", "text": "hi"}, *[part] * pictures]
+    question = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    answered = ask(tmp_path / "plain", question, plain(ANSWER), path=path, book=BOOK)
+    parts = stream(said(), said(None, "stop"), USAGE_PART)
+    streamed = ask(tmp_path / "stream", {**question, "stream": True}, parts, path=path, book=BOOK)
+    cost = charge(only(tmp_path / "stream"), BOOK).cost
+    assert cost == charge(only(tmp_path / "plain"), BOOK).cost == 12 * 10**7 + 5 * 3 * 10**7 + pictures * 14_450_000_000
+    assert answered.headers["x-callmeter-cost-usd"] == format_usd(cost)
+    for usage in (answered.json["usage"], streamed.events[-2]["usage"]):
+        assert usage["cost"] == float(format_usd(cost))
+        assert usage["cost_details"]["upstream_inference_completions_cost"] == 0.00015
+    assert f'"cost":{format_usd(cost)},'.encode() in answered.body
+    assert ask(tmp_path / "v1", question, plain(ANSWER), book=BOOK).json == ANSWER

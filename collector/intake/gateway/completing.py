@@ -1,15 +1,19 @@
-"""What OpenRouter's schema requires of an answer, added where a provider of another kind leaves it out.
+"""What OpenRouter's schema requires of an answer, and its cost, added where a provider of another kind leaves it out.
 
 Members are added, and those left out that are null where they may not be: an answer that is as it should be goes on as
-it came. What is not known is null.
+it came. What is not known is null; a cost that is not known is left out.
 """
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from collector.core.money import format_usd
 from collector.intake.gateway.sse import data_of
+from collector.intake.gateway.tariff import Spent
 
 Members = dict[str, Any]
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -18,10 +22,14 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Inside(msgspec.Struct, frozen=True):
-    """The members that an object which is a member itself has to have; `each`: every object of a list."""
+    """The members that an object which is a member itself has to have; `each`: every object of a list.
+
+    `unless`: one that has this member is as it should be.
+    """
 
     members: Members
     each: bool = False
+    unless: str = ""
 
 
 class Typed(msgspec.Struct, frozen=True):
@@ -54,14 +62,25 @@ class Required(msgspec.Struct, frozen=True):
     """What one operation's answers have to have, whole ones and the events of a stream.
 
     `given` are members that the gateway itself can tell, of both. `marks`: what an event contains that has `in_event`.
+    `tagged` is in every event, `always` in each object of it that has `counted`. `priced_in`: the events whose usage is
+    that of the whole answer, and `usage_in` where it stands in them; `shares`: what the costs of prompt and answer are
+    called.
     """
 
     given: tuple[str, ...] = ()
     whole: Members = {}
     in_event: Members = {}
     marks: tuple[bytes, ...] = ()
+    tagged: Members = {}
+    always: bytes = b""
+    counted: bytes = b""
+    priced_in: re.Pattern[bytes] = re.compile(b"")
+    usage_in: tuple[str, ...] = ("usage",)
+    shares: tuple[str, str] = ("upstream_inference_prompt_cost", "upstream_inference_completions_cost")
 
 
+_USAGE_MARKS = (b'"usage":{', b'"usage": {')
+_ENDS_ANSWER = re.compile(rb'"choices"\s*:\s*\[\s*\]|"finish_reason"\s*:\s*"')
 _SAID: Members = dict.fromkeys(("tool_calls", "images", "audio", "reasoning_details", "annotations"), NOT_NULL)
 _RESPONSE: Members = {
     "completed_at": None,
@@ -106,10 +125,27 @@ REQUIRED: dict[str, Required] = {
             "system_fingerprint": None,
             "choices": Inside({"finish_reason": None, "message": Inside(_SAID)}, each=True),
         },
+        in_event={"choices": Inside({"finish_reason": None, "delta": Inside(_SAID)}, each=True)},
+        marks=(b'"tool_calls":null', b'"tool_calls": null', *_USAGE_MARKS),
+        tagged={"object": "chat.completion.chunk"},
+        always=b'"finish_reason"',
+        counted=b'"delta"',
+        priced_in=_ENDS_ANSWER,
     ),
-    "completions": Required(("provider", "id", "created", "model"), {"object": "text_completion"}),
+    "completions": Required(
+        given=("provider", "id", "created", "model"),
+        whole={"object": "text_completion"},
+        marks=_USAGE_MARKS,
+        priced_in=_ENDS_ANSWER,
+    ),
     "embeddings": Required(("provider", "model"), {"object": "list"}),
-    "responses": Required((), _RESPONSE, {"response": Inside(_RESPONSE)}, (b'"response":',)),
+    "responses": Required(
+        whole=_RESPONSE,
+        in_event={"response": Inside(_RESPONSE)},
+        marks=(b'"response":',),
+        usage_in=("response", "usage"),
+        shares=("upstream_inference_input_cost", "upstream_inference_output_cost"),
+    ),
     "messages": Required(
         whole=_STARTED,
         in_event={
@@ -119,21 +155,23 @@ REQUIRED: dict[str, Required] = {
             "usage": Inside(_DELTA_USAGE),
         },
         marks=(b'"message_start"', b'"message_delta"', b'"content_block_start"'),
+        priced_in=re.compile(rb'"message_delta"'),
     ),
 }
 
 
 class Completing:
-    """Completes one answer."""
+    """Completes one answer. `spent`: what it has cost by the usage that it has told up to now."""
 
-    def __init__(self, operation: str, given: Given) -> None:
+    def __init__(self, operation: str, given: Given, spent: Callable[[], Spent | None]) -> None:
         self._required = REQUIRED[operation]
         self._given = {name: getattr(given, name) for name in self._required.given}
+        self._spent = spent
         self.marks = self._required.marks
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer with what it has to have."""
-        return _filled(body, {**self._given, **self._required.whole})
+        return self._priced(_filled(body, {**self._given, **self._required.whole}), ("usage",))
 
     def tag(self, first: bytes) -> bytes:
         """What is put into the object of every event of a stream whose first event's data is this."""
@@ -141,15 +179,43 @@ class Completing:
             members = _decode(first)
         except _UNREADABLE:
             return b""
-        return _text({name: value for name, value in self._given.items() if name not in members})
+        wanted = {**self._given, **self._required.tagged}
+        return _text({name: value for name, value in wanted.items() if name not in members})
+
+    def lacks(self, events: bytes) -> bool:
+        """Whether an event lacks what each has to have: its provider leaves it out of nearly all of them."""
+        always, counted = self._required.always, self._required.counted
+        return bool(always) and events.count(always) < events.count(counted)
 
     def event(self, event: bytes) -> bytes:
-        """An event with one of `marks`, with what its members have to have."""
+        """An event with one of `marks`, or of a stream that `lacks` something, with what its members have to have."""
         data = data_of(event)
         if data is None:
             return event
         filled = _filled(data, self._required.in_event)
+        if self._required.priced_in.search(data):
+            filled = self._priced(filled, self._required.usage_in)
         return event if filled is data else event.replace(data, filled, 1)
+
+    def _priced(self, data: bytes, usage_in: tuple[str, ...]) -> bytes:
+        """An answer whose usage tells its cost, where it is known and the provider does not tell one."""
+        if not any(mark in data for mark in _USAGE_MARKS) or (spent := self._spent()) is None:
+            return data
+        members: Members = {"usage": Inside(_told(spent, self._required.shares), unless="cost")}
+        for name in reversed(usage_in[:-1]):
+            members = {name: Inside(members)}
+        return _filled(data, members)
+
+
+def _told(spent: Spent, shares: tuple[str, str]) -> Members:
+    """A cost as OpenRouter's usage tells it: exact numbers, of which the shares add up to the whole."""
+    prompt, answer = shares
+    details = {"upstream_inference_cost": None, prompt: _usd(spent.prompt), answer: _usd(spent.answer)}
+    return {"cost": _usd(spent.whole), "cost_details": details, "is_byok": False}
+
+
+def _usd(picousd: int) -> Raw:
+    return Raw(format_usd(picousd).encode())
 
 
 def _filled(data: bytes, required: Members) -> bytes:
@@ -194,11 +260,18 @@ def _all_filled(data: bytes, wanted: Inside | Typed) -> bytes:
 
 def _filled_as(data: bytes, wanted: Inside | Typed) -> bytes:
     if isinstance(wanted, Inside):
-        return _filled(data, wanted.members)
+        return data if wanted.unless and _has(data, wanted.unless) else _filled(data, wanted.members)
     try:
         return _filled(data, wanted.by_type.get(_decode_type(data).type, {}))
     except _UNREADABLE:
         return data
+
+
+def _has(data: bytes, name: str) -> bool:
+    try:
+        return name in _decode(data)
+    except _UNREADABLE:
+        return False
 
 
 def _text(members: Members) -> bytes:

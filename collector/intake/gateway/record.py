@@ -102,6 +102,20 @@ def closed(
     )
 
 
+def metered(call: Call, route: Route, seen: Seen, shape: str) -> Call:
+    """The call with what its answer has told up to now of what it costs."""
+    reading = read_usage(shape, seen.usage) if seen.usage else _NO_READING
+    return msgspec.structs.replace(
+        call,
+        model=clip(route.model) or call.model,
+        served_model=clip(seen.served_model),
+        provider=route.provider,
+        meters=_meters(call, reading, seen),
+        quality=reading.quality,
+        service_tier=reading.service_tier or clip(seen.service_tier),
+    )
+
+
 def shape_of(route: Route, operation: Operation) -> str:
     """The usage shape of an upstream: that of its kind or its name where it has one of its own."""
     return shape_for(operation.usage_shape, route.kind, route.provider)

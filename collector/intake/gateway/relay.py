@@ -125,8 +125,10 @@ class Relay:
         while pending:
             route = pending.pop(0)
             adds_usage = self._adds_usage(route) and route is not without_usage
-            settings, call_id = self._services.settings, self._call.id
-            self._trial = trial = Trial(route, self._asked, self._operation, self._surface, settings, call_id)
+            settings, tariff = self._services.settings, self._services.tariff
+            self._trial = trial = Trial(
+                route, self._asked, self._operation, self._surface, settings, self._call, tariff
+            )
             try:
                 await trial.open(self._services.upstream, self._headers(route), adds_usage, self._ending)
             except TrialFailed:

@@ -37,6 +37,7 @@ class Passage:
         self._drops_usage = drops_usage
         self._completing = completing
         self._marks = operation.dialect.marks + (completing.marks if completing else ())
+        self._lacks = False  # each of its events is to be completed
         self._tag = b""  # what is put into every object, once the first event is there
         self._cutter = Cutter()
         self._first_events = b""
@@ -71,7 +72,9 @@ class Passage:
         self._copied += len(events)
         if self._copied > self._max_copy_bytes:
             self._forget_oldest()
-        if self.first is None:
+        if self._completing is not None and not self._lacks:
+            self._lacks = self._completing.lacks(events)
+        if self.first is None or self._lacks:
             events = self._sift(events, 0)
         else:
             for mark in self._marks:
@@ -88,7 +91,8 @@ class Passage:
             event, events = cut_first(events)
             if self._passes(event):
                 passed.append(self._completed(event))
-            clean = self._clean_length(events) if self.first is not None and not self.ended else 0
+            goes_on = self.first is not None and not self.ended and not self._lacks
+            clean = self._clean_length(events) if goes_on else 0
             passed.append(events[:clean])
             events = events[clean:]
         return b"".join(passed)

@@ -1,12 +1,26 @@
-"""What a call cost, told in a header: the same arithmetic as the ledger's, without the ledger."""
+"""What a call cost, told in its answer: the same arithmetic as the ledger's, without the ledger."""
+
+import msgspec
 
 from collector.core.calls import Call
+from collector.core.meters import METERS
 from collector.core.money import format_usd
-from collector.core.prices import PriceBook, charge
+from collector.core.prices import PriceBook, charge, line_items
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """A cost in picodollars, and its two shares: what the model wrote, and everything else."""
+
+    whole: int
+    answer: int
+
+    @property
+    def prompt(self) -> int:
+        return self.whole - self.answer
 
 
 class Tariff:
-    """Prices closed calls by the book that was loaded at the start."""
+    """Prices calls by the book that was loaded at the start."""
 
     def __init__(self, book: PriceBook | None) -> None:
         self.book = book
@@ -14,6 +28,14 @@ class Tariff:
     def cost(self, call: Call) -> int | None:
         """Picodollars; None where the call is unpriced."""
         return charge(call, self.book).cost if self.book else None
+
+    def spent(self, call: Call) -> Spent | None:
+        """The cost with its shares; None where the call is unpriced."""
+        charged = charge(call, self.book) if self.book else None
+        if charged is None or charged.cost is None:
+            return None
+        items = line_items(charged.meters, charged.price_set) if charged.price_set else []
+        return Spent(charged.cost, sum(item.cost for item in items if METERS[item.meter].direction == "out"))
 
     def cost_header(self, call: Call) -> list[tuple[bytes, bytes]]:
         """X-Callmeter-Cost-Usd as exact decimal text; nothing where the call is unpriced."""

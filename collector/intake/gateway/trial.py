@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache
 
-from collector.core.calls import Attempt
+from collector.core.calls import Attempt, Call
 from collector.core.outcomes import Facts, Outcome, decide
 from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fault
 from collector.intake.gateway.asked import Asked, upstream_body
@@ -15,10 +15,11 @@ from collector.intake.gateway.exchange import Ending
 from collector.intake.gateway.failures import error_type_of
 from collector.intake.gateway.headers import to_upstream
 from collector.intake.gateway.operations import Operation, Surface
-from collector.intake.gateway.record import shape_of
+from collector.intake.gateway.record import metered, shape_of
 from collector.intake.gateway.routing import Route
 from collector.intake.gateway.shared.fared import Ended
 from collector.intake.gateway.stream import Passage
+from collector.intake.gateway.tariff import Spent, Tariff
 from collector.intake.gateway.upstream import Answer, Upstream, UpstreamFailed
 from collector.settings import Settings
 
@@ -39,7 +40,14 @@ class Trial:
     """
 
     def __init__(
-        self, route: Route, asked: Asked, operation: Operation, surface: Surface, settings: Settings, call_id: str
+        self,
+        route: Route,
+        asked: Asked,
+        operation: Operation,
+        surface: Surface,
+        settings: Settings,
+        call: Call,
+        tariff: Tariff,
     ) -> None:
         self.route = route
         self.asked = asked
@@ -47,7 +55,8 @@ class Trial:
         self.shape = shape_of(route, operation)
         self.settings = settings
         self.surface = surface
-        self.call_id = call_id
+        self.call = call
+        self.tariff = tariff
         self.started_at = time.time_ns() // 1000
         self.began = time.monotonic()
         self.first_at: float | None = None
@@ -86,8 +95,13 @@ class Trial:
         """What adds to the answer that OpenRouter's schema requires; None where the provider's own bytes go on."""
         if not self.surface.is_openrouter or self.route.kind == "openrouter":
             return None
-        given = Given(self.call_id, self.started_at // 1_000_000, self.asked.model, self.route.provider)
-        return Completing(self.operation.name, given)
+        given = Given(self.call.id, self.started_at // 1_000_000, self.asked.model, self.route.provider)
+        return Completing(self.operation.name, given, self._spent)
+
+    def _spent(self) -> Spent | None:
+        """What the call costs by what the answer has told up to now; None where that is not known."""
+        seen = self.passage.seen(self.shape) if self.passage else self.seen
+        return self.tariff.spent(metered(self.call, self.route, seen, self.shape)) if seen.usage else None
 
     @property
     def status(self) -> int | None:
