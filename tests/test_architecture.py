@@ -19,6 +19,7 @@ ROOM_OF_MODULE = {
     "locks": "settings",
     "outside": "settings",
     "parent": "settings",
+    "side_by_side": "settings",
     "signals": "settings",
     "provider_keys": "settings",
     "supervisor": "jobs",

@@ -26,6 +26,7 @@ from collector.ledger.schema import price_sets, usage_days, usage_quarters
 from collector.settings import Settings
 
 MINUTES = 30  # in which a provider's state is read
+CALM_S = 900  # of what comes and goes around a threshold
 SPIKE_DAYS = 14
 MAX_EACH = 50  # findings of one rule
 _DAY_US = DAY_S * SECOND_US
@@ -41,12 +42,13 @@ class Look(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One line of ALERTS. `is_told_over`: its recovery is news too."""
+    """One line of ALERTS. `is_told_over`: its recovery is news too. `calm_s`: it is over when not seen for so long."""
 
     name: str
     summary: str
     find: Callable[[Look], Found]
     is_told_over: bool = True
+    calm_s: int = 0
 
 
 def _budgets(look: Look) -> Found:
@@ -188,11 +190,11 @@ def _journal(look: Look) -> Found:
 ALERTS = (
     Rule("budget", "50, 80 or 100% of a budget is spent, or will be overspent", _budgets, is_told_over=False),
     Rule("spend spike", "a day costs far more than the days before", _spike, is_told_over=False),
-    Rule("provider", "a provider is degraded or down", _providers),
+    Rule("provider", "a provider is degraded or down", _providers, calm_s=CALM_S),
     Rule("unpriced", "a model without a price is used", _unpriced),
     Rule("silence", "nothing was recorded for some hours", _silence),
     Rule("job", "a job fails", _jobs),
     Rule("stale prices", "prices in use were read long ago", _stale_prices, is_told_over=False),
     Rule("waiting prices", "pulled prices wait to be accepted", _waiting_prices, is_told_over=False),
-    Rule("journal", "the journal grows", _journal),
+    Rule("journal", "the journal grows", _journal, calm_s=CALM_S),
 )

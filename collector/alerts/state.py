@@ -5,7 +5,8 @@ under the same id.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,16 +16,20 @@ from sqlalchemy.engine import Connection, Engine
 from collector.alerts.channels import Message, channel_names, send
 from collector.alerts.rules import ALERTS, Look, Rule
 from collector.core.alerts import Alert, Finding, Found, Level, compare
-from collector.core.errors import CallmeterError, SourceError, UsageError
+from collector.core.errors import CallmeterError, UsageError
 from collector.ledger.engines import writing
 from collector.ledger.schema import alerts, deliveries, silences
 from collector.outside import Channel
+from collector.side_by_side import side_by_side
 
 FIRED, RECOVERED = "fired", "recovered"
 WAITS_S = (60, 120, 300, 900, 1_800, 3_600)  # after a failed try; the last one from then on
-GIVE_UP_S = 3 * 86_400
+TRIES = 76  # about three days of them
 KEPT_DAYS = 400
-MAX_SENT = 200  # in one run
+MAX_SENT = 200  # to one channel in one run
+AT_ONCE = 20  # channels
+CHANNEL_S = 60.0  # in which a channel takes what it can of them
+GONE = "it is not in callmeter.toml any more"
 _DAY_US = 86_400_000_000
 
 
@@ -34,7 +39,7 @@ def look(at: Look, rules: Sequence[Rule] = ALERTS) -> list[str]:
     for rule in rules:
         try:
             found.append((rule, rule.find(at)))
-        except CallmeterError as error:
+        except Exception as error:
             failed.append(f"{rule.name}: {error}")
     channels = channel_names(at.settings.channels)
     with writing(at.engine).begin() as connection:
@@ -45,13 +50,15 @@ def look(at: Look, rules: Sequence[Rule] = ALERTS) -> list[str]:
 
 
 def _remember(connection: Connection, rule: Rule, found: Found, now_us: int, channels: Sequence[str]) -> None:
-    change = compare(_known(connection, rule.name, found), found)
+    calm_since = now_us - rule.calm_s * 1_000_000 if rule.calm_s else None
+    change = compare(_known(connection, rule.name, found, now_us), found, calm_since)
+    subjects = {finding.subject for finding in found.findings}  # of which another state is news, and no recovery
     for alert, finding in change.lasting:
         row = {"text": finding.text, "level": str(finding.level), "seen_at": now_us}
         connection.execute(sa.update(alerts).where(alerts.c.id == alert.id).values(**row))
     for alert in change.recovered:
         connection.execute(sa.update(alerts).where(alerts.c.id == alert.id).values(ended_at=now_us))
-        if rule.is_told_over:
+        if rule.is_told_over and alert.finding.subject not in subjects:
             _queue_recovery(connection, alert.id, now_us)
     for finding in change.fired:
         row = {**msgspec.structs.asdict(finding), "level": str(finding.level)}
@@ -59,17 +66,18 @@ def _remember(connection: Connection, rule: Rule, found: Found, now_us: int, cha
     _queue_fired(connection, rule.name, now_us, channels)
 
 
-def _known(connection: Connection, rule: str, found: Found) -> list[Alert]:
+def _known(connection: Connection, rule: str, found: Found, now_us: int) -> list[Alert]:
     """The alerts of a rule that last, and those that are over of the windows that were found."""
     a = alerts.c
     windows = {finding.window for finding in found.findings} - {""}
     query = sa.select(alerts).where(a.rule == rule, sa.or_(a.ended_at.is_(None), a.window.in_(windows))).order_by(a.id)
-    return [_alert_of(row) for row in connection.execute(query)]
+    return [_alert_of(row, now_us) for row in connection.execute(query)]
 
 
-def _alert_of(row: Any) -> Alert:
+def _alert_of(row: Any, now_us: int) -> Alert:
+    """What was seen before the clock was set back was seen long ago."""
     finding = Finding(row.rule, row.subject, row.text, Level(row.level), row.step, row.window)
-    return Alert(row.id, finding, row.began_at, row.ended_at)
+    return Alert(row.id, finding, row.began_at, row.ended_at, row.seen_at if row.seen_at <= now_us else 0)
 
 
 def _queue_fired(connection: Connection, rule: str, now_us: int, channels: Sequence[str]) -> None:
@@ -115,36 +123,48 @@ def deliver(
     now: Callable[[], int],
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[int, list[str]]:
-    """Sends what is due, each to its channel; how many were sent, and a line for each channel that failed.
+    """Sends what is due, to all channels side by side; how many were sent, and a line for each channel that failed.
 
     A channel that fails is not asked again in this run; what it missed is tried again later, for some days.
     """
     by_name = dict(zip(channel_names(channels), channels, strict=True))
-    failed: dict[str, str] = {}
-    sent = 0
-    for row in _due(engine, now()):
-        channel = by_name.get(row.channel)
-        if row.channel in failed:
-            continue
-        try:
-            if channel is None:
-                raise SourceError("it is not in callmeter.toml any more")
-            send(channel, _message(row), now(), environ)
-        except CallmeterError as error:
-            failed[row.channel] = str(error)
-            _failed(engine, row, str(error), now())
-            continue
-        _done(engine, row, now())
-        sent += 1
-    return sent, [f"{name}: {error}" for name, error in failed.items()]
+    _give_up_gone(engine, by_name)
+
+    def tell(name: str) -> tuple[int, str]:
+        until, sent = time.monotonic() + CHANNEL_S, 0
+        for row in _due(engine, now(), name):
+            if time.monotonic() >= until:
+                break
+            try:
+                send(by_name[name], _message(row), now(), environ)
+            except Exception as error:
+                why = str(error) if isinstance(error, CallmeterError) else type(error).__name__
+                _failed(engine, row, why, now())
+                return sent, f"{name}: {why}"
+            _done(engine, row, now())
+            sent += 1
+        return sent, ""
+
+    told = side_by_side(list(by_name), tell, AT_ONCE)
+    return sum(sent for sent, _ in told), [problem for _, problem in told if problem]
 
 
-def _due(engine: Engine, now_us: int) -> Sequence[Any]:
+def _give_up_gone(engine: Engine, channels: Collection[str]) -> None:
+    """What waits for a channel that was taken out of the settings is shown as such, and goes out if that comes back."""
+    d = deliveries.c
+    gone = sa.and_(d.done_at.is_(None), d.channel.not_in(channels), sa.func.coalesce(d.error, "") != GONE)
+    with writing(engine).begin() as connection:
+        connection.execute(sa.update(deliveries).where(gone).values(error=GONE))
+
+
+def _due(engine: Engine, now_us: int, channel: str) -> Sequence[Any]:
+    """What a channel is to be told now; what waits for longer than it ever would does so since a clock was set back."""
     d, a = deliveries.c, alerts.c
+    is_time = sa.or_(d.next_at <= now_us, d.next_at > now_us + WAITS_S[-1] * 1_000_000)
     query = (
         sa.select(deliveries, a.rule, a.subject, a.step, a.window, a.level, a.text, a.began_at, a.ended_at)
         .join(alerts, a.id == d.alert)
-        .where(d.done_at.is_(None), d.next_at <= now_us, a.began_at > now_us - 2 * GIVE_UP_S * 1_000_000)
+        .where(d.done_at.is_(None), is_time, d.tries < TRIES, d.channel == channel)
         .order_by(d.next_at, d.alert, d.event)
         .limit(MAX_SENT)
     )

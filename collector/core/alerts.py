@@ -52,12 +52,13 @@ class Found(NamedTuple):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """A finding that was told. `ended_at` is None while it lasts."""
+    """A finding that was told. `ended_at` is None while it lasts; `seen_at` is when it was last found."""
 
     id: int
     finding: Finding
     began_at: int
     ended_at: int | None = None
+    seen_at: int = 0
 
 
 class Change(NamedTuple):
@@ -68,21 +69,34 @@ class Change(NamedTuple):
     lasting: list[tuple[Alert, Finding]]
 
 
-def compare(known: Iterable[Alert], found: Found) -> Change:
+def compare(known: Iterable[Alert], found: Found, calm_since: int | None = None) -> Change:
     """What is new, what is over and what lasts, for the alerts of one rule.
 
-    `known` are its alerts that last, and those of a window that are over: they do not fire again in it.
+    `known` are its alerts that last, and those of a window that are over: they do not fire again in it. An alert that
+    was seen after `calm_since` is not over yet, and nothing lesser of its subject fires, so that what comes and goes is
+    told once; something worse does fire, and takes its place.
     """
     now = {finding.key: finding for finding in found.findings}
+    worst = {finding.subject: rank(finding) for finding in sorted(found.findings, key=rank)}
     before = {alert.finding.key: alert for alert in known}
-    fired = [finding for key, finding in now.items() if key not in before]
-    lasting = [(alert, now[key]) for key, alert in before.items() if key in now and alert.ended_at is None]
-    over = [
+    gone = [alert for key, alert in before.items() if key not in now and alert.ended_at is None]
+    held = [
         alert
-        for key, alert in before.items()
-        if key not in now and alert.ended_at is None and alert.finding.subject not in found.unknown
+        for alert in gone
+        if calm_since is not None
+        and alert.seen_at > calm_since
+        and worst.get(alert.finding.subject, -1) <= rank(alert.finding)
     ]
+    restless = {alert.finding.subject for alert in held}
+    fired = [finding for key, finding in now.items() if key not in before and finding.subject not in restless]
+    lasting = [(alert, now[key]) for key, alert in before.items() if key in now and alert.ended_at is None]
+    over = [alert for alert in gone if alert not in held and alert.finding.subject not in found.unknown]
     return Change(fired, over, lasting)
+
+
+def rank(finding: Finding) -> int:
+    """How bad it is, to compare."""
+    return list(Level).index(finding.level)
 
 
 class Spent(NamedTuple):

@@ -25,8 +25,8 @@ LOCKS = "locks"  # a folder in the data directory
 MAX_ERROR_CHARS = 2_000
 
 
-class JobTimeout(CallmeterError):
-    """A job did not end within its time limit."""
+class JobTimeout(BaseException):
+    """A job did not end within its time limit. Nothing but what set the limit takes it for a failure of its own."""
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ def _run(job: Job, work: Work, now: Callable[[], int]) -> str | None:
             rows = job.run(work)
             if job.feeds:
                 run_drain(msgspec.structs.replace(work, now_us=now()))
-    except Exception as problem:
+    except (Exception, JobTimeout) as problem:
         error = told(problem)
     except BaseException:
         with suppress(DBAPIError):
@@ -103,9 +103,9 @@ def _run(job: Job, work: Work, now: Callable[[], int]) -> str | None:
     return error and f"{job.name}: {error}"
 
 
-def told(problem: Exception) -> str:
+def told(problem: Exception | JobTimeout) -> str:
     """One line that says what went wrong."""
-    kind = "" if isinstance(problem, CallmeterError) else type(problem).__name__ + ": "
+    kind = "" if isinstance(problem, CallmeterError | JobTimeout) else type(problem).__name__ + ": "
     return " ".join(f"{kind}{problem}".split())[:MAX_ERROR_CHARS]
 
 

@@ -1,11 +1,12 @@
 """Jobs that ask providers for their own figures and price lists, and status pages for incidents.
 
-Everything they learn goes into the journal. One address that fails stops no other: what failed is told at the end.
+Everything they learn goes into the journal. One address that fails, or is slow, stops no other: what failed is told at
+the end.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from collector.core.calls import Call
@@ -26,9 +27,12 @@ from collector.ledger.questions.lookups import partial_calls, used_models
 from collector.ledger.questions.pulled import read_through, standings
 from collector.outside import Pull, StatusPage, kind_of
 from collector.settings import Provider, Settings
+from collector.side_by_side import side_by_side
 
 SOURCE = "collect"  # of the journal's segments
 SHARE = 0.5  # a list that has lost so many models is taken for broken
+AT_ONCE = 20  # addresses of one job
+PULL_S, PAGE_S = 120.0, 20.0  # how long one address may take: all of them together less than their job may
 MAX_ENDPOINT_MODELS = 50
 MAX_LOOKUPS = 100
 LOOKUP_DAYS = 2  # a call that is still unknown then stays as it is
@@ -163,7 +167,7 @@ def read_status_pages(work: Work) -> int:
 
 
 def _incidents(work: Work, page: StatusPage) -> Iterator[Told]:
-    with Asker(page.url, {}, _bounds(work, 30.0)) as asker:
+    with Asker(page.url, {}, _bounds(work, PAGE_S)) as asker:
         yield from incidents(asker, page.url, page.provider, work.now_us)
 
 
@@ -173,33 +177,37 @@ R = TypeVar("R")
 
 def _each(
     work: Work,
-    wanted: Iterable[S],
+    wanted: Sequence[S],
     read: Callable[[S], Iterator[R]],
     put: Callable[[Writer, R], None] = Writer.tell,  # type: ignore[assignment]  # R is Told then
 ) -> int:
-    """Journals what each address tells; raises at the end for those that failed."""
+    """Journals what each address tells, side by side; raises at the end for those that failed."""
     writer = Writer(work.settings.journal_dir, SOURCE, work.settings.limits, work.settings.fsync)
-    failed, done = [], 0
+
+    def journal(each: S) -> tuple[int, str]:
+        done = 0
+        try:
+            for told in read(each):
+                put(writer, told)
+                done += 1
+        except (SourceError, InputError) as error:
+            return done, f"{each.name if isinstance(each, Asked) else each.provider}: {error}"
+        return done, ""
+
     try:
-        for each in wanted:
-            try:
-                for told in read(each):
-                    put(writer, told)
-                    done += 1
-            except (SourceError, InputError) as error:
-                failed.append(f"{each.name if isinstance(each, Asked) else each.provider}: {error}")
+        ended = side_by_side(wanted, journal, AT_ONCE)
     finally:
         writer.stop()
-    if failed:
+    if failed := [error for _, error in ended if error]:
         raise SourceError("; ".join(failed))
-    return done
+    return sum(done for done, _ in ended)
 
 
 def _asker(work: Work, pull: Asked) -> Asker:
     key = os.environ.get(pull.key_env) if pull.key_env else None
     if pull.key_env and not key:
         raise SourceError(f"the variable {pull.key_env} of [pulls.{pull.name}] is not set where the collector runs")
-    return Asker(pull.address, HEADERS[pull.kind or "openai"](key), _bounds(work, 120.0), pull.key_env)
+    return Asker(pull.address, HEADERS[pull.kind or "openai"](key), _bounds(work, PULL_S), pull.key_env)
 
 
 def _bounds(work: Work, seconds: float) -> Bounds:

@@ -1,6 +1,7 @@
 """Alerts from calls to channels: once, again after a recovery, silenced, retried, and what each rule finds."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from sqlalchemy import Engine
 
 from collector.alerts import ALERTS, deliver, look, silence
 from collector.alerts.rules import Look, Rule
-from collector.core.alerts import Finding, Found
-from collector.core.errors import CallmeterError, SourceError
+from collector.core.alerts import Finding, Found, Level
+from collector.core.errors import SourceError
 from collector.core.told import WAITING, PulledPrice
 from collector.ledger.questions.alerts import lasting, undelivered
 from collector.ledger.questions.ask import rows
 from collector.settings import Settings, load_settings
-from tests.answering import Reply, Server, answering, in_turn
+from tests.answering import Asked, Reply, Server, answering, in_turn
 from tests.cron.test_collect import run as command
 from tests.ledger.test_told import probe, tell
 from tests.stored import store
@@ -118,13 +119,98 @@ def test_one_channel_that_fails_holds_up_no_other(tmp_path: Path) -> None:
     assert (sent, failed) == (2, ["bad: it answered 500"])
 
 
+def test_a_channel_that_hangs_or_has_much_to_be_told_holds_up_no_other(tmp_path: Path) -> None:
+    """The first one answers only when the last one was told everything."""
+    told: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        until = time.monotonic() + 20
+        while asked.path == "/slow" and told.count("/quick") < 30 and time.monotonic() < until:
+            time.sleep(0.01)
+        told.append(asked.path)
+        return Reply({}, 500 if asked.path == "/slow" else 200)
+
+    with answering(answer) as server:
+        hooks = "".join(
+            f'[[channels]]\nkind = "webhook"\nname = "{n}"\nurl = "{server.url}/{n}"\n' for n in ("slow", "quick")
+        )
+        settings, engine = settings_of(tmp_path, hooks), store(tmp_path, [])
+        many = Found([a(f"subject {n}") for n in range(30)])
+        look(Look(settings, engine, NOW), [Rule("budget", "", lambda look: many)])
+        sent, failed = deliver(engine, settings.channels, lambda: NOW, {})
+    assert (sent, failed) == (30, ["slow: it answered 500"])
+    assert told == ["/quick"] * 30 + ["/slow"]
+
+
+def test_what_waits_for_a_channel_that_is_gone_is_shown_and_no_failure(stage: Stage) -> None:
+    look(Look(stage.settings, stage.engine, NOW), [Rule("budget", "", lambda look: Found([a()]))])
+    assert deliver(stage.engine, (), lambda: NOW, {}) == (0, [])
+    (row,) = rows(stage.engine, undelivered())
+    assert row.error == "it is not in callmeter.toml any more"
+    assert deliver(stage.engine, stage.settings.channels, lambda: NOW, {}) == (1, [])
+
+
+def test_a_retry_is_not_put_off_by_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    year = 365 * 24 * 60 * MINUTE
+    with answering(in_turn(Reply(status=500), Reply({}))) as server:
+        stage = Stage(tmp_path, server)
+        assert stage.at(NOW + year, a()) == ["fired a"]
+        assert stage.failed == ["webhook 1: it answered 500"]
+        assert (stage.at(NOW, a()), stage.failed) == (["fired a"], [])
+
+
+def test_what_ended_after_a_long_time_is_still_told_over(stage: Stage) -> None:
+    week = 7 * 24 * 60 * MINUTE
+    assert [stage.at(NOW, a()), stage.at(NOW + week), stage.at(NOW + week + MINUTE)] == [
+        ["fired a"], ["recovered a"], [],
+    ]  # fmt: skip
+
+
+def test_a_channel_is_given_up_after_some_days(tmp_path: Path) -> None:
+    with answering(lambda _: Reply(status=500)) as server:
+        stage = Stage(tmp_path, server)
+        for hour in range(5 * 24):
+            stage.at(NOW + hour * 60 * MINUTE, a())
+        assert 70 < len(server.asked) < 80
+        assert [row.tries for row in rows(stage.engine, undelivered())] == [len(server.asked)]
+
+
+def restless(stage: Stage, minutes: int, *findings: Finding) -> list[str]:
+    """Like `Stage.at`, for a rule whose findings come and go."""
+    before = len(stage.server.asked)
+    rule = Rule("budget", "", lambda look: Found(findings), calm_s=900)
+    look(Look(stage.settings, stage.engine, NOW + minutes * MINUTE), [rule])
+    deliver(stage.engine, stage.settings.channels, lambda: NOW + minutes * MINUTE, {})
+    told = (json.loads(asked.body) for asked in stage.server.asked[before:])
+    return [f"{each['event']} {each['step']}" for each in told]
+
+
+BAD = Finding("budget", "p", "p is degraded", Level.WARNING, "degraded")
+WORSE = Finding("budget", "p", "p is down", Level.CRITICAL, "down")
+
+
+def test_what_comes_and_goes_every_minute_is_told_once_until_it_has_been_calm(stage: Stage) -> None:
+    told = [restless(stage, minute, *([BAD] if minute % 2 == 0 else [])) for minute in range(40)]
+    assert [each for each in told if each] == [["fired degraded"]]
+    assert [restless(stage, minute) for minute in (52, 53, 54)] == [[], ["recovered degraded"], []]
+
+
+def test_what_gets_worse_is_told_at_once_and_the_lesser_state_is_no_recovery(stage: Stage) -> None:
+    told = [restless(stage, minute, each) for minute, each in enumerate((BAD, WORSE, BAD, WORSE, BAD))]
+    assert told == [["fired degraded"], ["fired down"], [], [], []]
+    assert [row.step for row in rows(stage.engine, lasting())] == ["down"]
+    assert restless(stage, 18, BAD) == ["fired degraded"]
+    assert [row.step for row in rows(stage.engine, lasting())] == ["degraded"]
+    assert restless(stage, 33) == ["recovered degraded"]
+
+
 def test_a_rule_that_cannot_be_looked_at_stops_no_other(tmp_path: Path) -> None:
     def broken(at: Look) -> Found:
-        raise CallmeterError("no answer")
+        raise KeyError("no answer")
 
     engine = store(tmp_path, [])
     rules = [Rule("x", "", broken), Rule("budget", "", lambda at: Found([a()]))]
-    assert look(Look(settings_of(tmp_path), engine, NOW), rules) == ["x: no answer"]
+    assert look(Look(settings_of(tmp_path), engine, NOW), rules) == ["x: 'no answer'"]
     assert [row.subject for row in rows(engine, lasting())] == ["a"]
 
 

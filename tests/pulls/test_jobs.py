@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,26 @@ def test_one_source_that_fails_stops_no_other(tmp_path: Path) -> None:
     assert "/activity answered 500; third: the variable NOT_SET of [pulls.third] is not set" in line
     assert run(settings, "drain") == []
     assert {row.provider for row in rows(ledger(settings), billed_lines(0, 84_000))} == {"openrouter"}
+
+
+def test_a_slow_source_delays_no_other_of_its_job(tmp_path: Path) -> None:
+    """The first page answers only when all others were asked."""
+    seen: set[str] = set()
+
+    def answer(asked: Asked) -> Reply:
+        name = asked.path.split("/")[1]
+        until = time.monotonic() + 15
+        while name == "p0" and len(seen) < 9 and time.monotonic() < until:
+            time.sleep(0.01)
+        seen.add(name)
+        return Reply({"incidents": [{**INCIDENT, "id": str(len(seen))}]})
+
+    with answering(answer) as server:
+        pages = (f'[[status_pages]]\nprovider = "p{n}"\nurl = "{server.url}/p{n}"\n' for n in range(10))
+        settings = settings_of(tmp_path, "".join(pages))
+        assert run(settings, "status_pages") == []
+    found = rows(ledger(settings), incidents_in(Period(NOON - DAY_US, NOON + DAY_US, "UTC")))
+    assert {row.id: row.provider for row in found}["10"] == "p0"
 
 
 def test_a_job_that_failed_does_not_stop_the_round(tmp_path: Path) -> None:
