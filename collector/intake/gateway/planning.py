@@ -8,11 +8,12 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
-from math import inf, log
+from math import inf
 from typing import NamedTuple
 
 import msgspec
 
+from collector.intake.gateway.drawing import draw_among
 from collector.intake.gateway.health import STATES, UNKNOWN, Health
 from collector.intake.gateway.need import Need
 from collector.intake.gateway.routing import Route
@@ -20,7 +21,6 @@ from collector.intake.gateway.wishes import Wishes
 
 MAX_RECORDED = 40  # endpoints in the text of a plan
 FIRST, KEPT = "first", "kept"
-_64_BITS = (1 << 64) - 1
 _TIERS = {state: n for n, state in enumerate(STATES)}
 
 
@@ -317,40 +317,13 @@ def _ranks(
     steps = kept + late
     if by := _SORTED_BY.get(wishes.sort):
         return f"sort by {wishes.sort}", {id(s.route): by(s.route, health.get(s.route.id, UNKNOWN)) for s in steps}
-    ranks = _drawn(kept, seed)
-    drawn = bool(ranks)
+    draw = draw_among([step.route.price for step in kept])
+    ranks = {id(s.route): rank for s, rank in zip(kept, draw.ranks(seed), strict=True)} if draw else {}
     if wishes.order:
         return BY_ORDER, ranks
     if request.session_route and any(step.route.id == request.session_route for step in kept):
         return BY_SESSION, ranks | {id(s.route): -1.0 for s in kept if s.route.id == request.session_route}
-    return (BY_DRAW if drawn else BY_FILE), ranks
-
-
-def _drawn(kept: list[Step], seed: int) -> dict[int, float]:
-    """A draw without replacement, weighted by 1 / price^2 (Efraimidis and Spirakis, 2006); a free endpoint is first.
-
-    Equals in price are drawn together and keep their order. Empty where the prices leave nothing to draw.
-    """
-    prices: dict[int, int] = {}
-    for step in kept:
-        if step.route.price is None:
-            return {}
-        prices[step.route.price] = prices.get(step.route.price, 0) + 1
-    if len(prices) < 2:
-        return {}
-    least = min(filter(None, prices), default=1)
-    drawn = {
-        price: -log(_uniform(seed, n)) * (price / least) ** 2 / many for n, (price, many) in enumerate(prices.items())
-    }
-    return {id(step.route): drawn[step.route.price or 0] for step in kept}
-
-
-def _uniform(seed: int, n: int) -> float:
-    """The n-th number of a seed, above 0 and at most 1: SplitMix64 (Steele, Lea and Flood, 2014), cheap to begin."""
-    mixed = (seed + (n + 1) * 0x9E3779B97F4A7C15) & _64_BITS
-    mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & _64_BITS
-    mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & _64_BITS
-    return (((mixed ^ mixed >> 31) >> 11) + 1) / (1 << 53)
+    return (BY_DRAW if draw else BY_FILE), ranks
 
 
 def _order_place(order: tuple[str, ...], route: Route) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from collector.core.periods import SECOND_US
 from collector.core.prices import PriceBook
 from collector.intake.gateway.asked import Asked
-from collector.intake.gateway.catalog import Catalog
+from collector.intake.gateway.catalog import MAX_MODELS, Catalog
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.health import Health
 from collector.intake.gateway.need import Need, need_of
@@ -18,7 +18,8 @@ from collector.intake.gateway.operations import Operation, Surface
 from collector.intake.gateway.planning import NOT_LIMITED, TIMED_SORTS, WAITS, Limited, Plan, Request, plan, text_of
 from collector.intake.gateway.routing import Route, refuse_unknown, routes_of
 from collector.intake.gateway.shared.fared import Ended, Fared
-from collector.intake.gateway.wishes import Wishes, read_wishes
+from collector.intake.gateway.usual import Usual, all_well
+from collector.intake.gateway.wishes import Wishes, read_wishes, wishes_nothing
 from collector.ledger.book import load_cards
 from collector.settings import Settings
 
@@ -51,8 +52,8 @@ class Planned(msgspec.Struct, frozen=True):
     """A plan with what its call remembers of it. `text` is recorded; `refusal` is why there is nothing to try."""
 
     plan: Plan
-    need: Need
     text: str
+    need: Need
     session: str | None = None
     refusal: Refusal | None = None
     routes: tuple[Route, ...] = ()  # all that were looked at, in the order of the settings
@@ -68,6 +69,7 @@ class Router:
     def __init__(self, catalog: Catalog, fared: Fared) -> None:
         self.catalog = catalog
         self.fared = fared
+        self._usuals: dict[tuple[str, str, str], Usual] = {}
         self._sessions: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
 
     def plan(
@@ -82,28 +84,30 @@ class Router:
         models_allowed: Container[str] | None = None,
     ) -> Planned:
         """The plan of a request. Raises Refusal for a routing member that is wrong and for a model nobody serves."""
+        need = need_of(asked)
+        known_as = session_key(asked, session)
+        if known_as is None and not limited and models_allowed is None and wishes_nothing(asked):
+            usual = self._usual(asked.model, surface, operation, now_us)
+            if usual.fits(need) and all_well(self.fared.of(usual.ids, now_us), now_us):
+                return Planned(*usual.made(getrandbits(64)), need, routes=usual.routes)
         wishes = read_wishes(asked, max_names)
         routes = self._routes(wishes, surface, now_us)
         if not routes:
             raise refuse_unknown(asked.model, self.catalog.routes)
-        need = need_of(asked)
-        known_as = session_key(asked, session)
         served_by = self._served_by(known_as, asked.model, now_us)
         request = Request(wishes, need, operation.name, operation.kinds, served_by, models_allowed, limited)
         with_times = bool(wishes.sort in TIMED_SORTS or wishes.latency_s or wishes.throughput)
         health = self.fared.of([route.id for route in routes], now_us, with_times)
         made = plan(request, routes, health, now_us, _seed(known_as))
         refusal = None if made.steps else refusal_of(made, asked.model, operation, health, now_us)
-        return Planned(made, need, text_of(made, routes), known_as, refusal, routes)
+        return Planned(made, text_of(made, routes), need, known_as, refusal, routes)
 
     def ended(self, ended: Ended) -> None:
         """An attempt is over."""
         self.fared.add(ended)
 
-    def served(self, session: str | None, model: str, route: Route, now_us: int) -> None:
+    def served(self, session: str, model: str, route: Route, now_us: int) -> None:
         """An endpoint has answered a session: it is asked first the next time, so that it reads from its cache."""
-        if session is None:
-            return
         self._sessions[session, model] = route.id, now_us
         self._sessions.move_to_end((session, model))
         if len(self._sessions) > MAX_SESSIONS:
@@ -114,6 +118,16 @@ class Router:
             return None
         route_id, at_us = self._sessions.get((session, model), ("", 0))
         return route_id if now_us - at_us <= SESSION_IDLE_US else None
+
+    def _usual(self, model: str, surface: Surface, operation: Operation, now_us: int) -> Usual:
+        routes = self.catalog.endpoints(model, "", surface.built_in, now_us)
+        name = model, surface.prefix, operation.name
+        found = self._usuals.get(name)
+        if found is None or found.routes is not routes:
+            if len(self._usuals) >= MAX_MODELS:
+                self._usuals.clear()
+            found = self._usuals[name] = Usual(routes, operation)
+        return found
 
     def _routes(self, wishes: Wishes, surface: Surface, now_us: int) -> tuple[Route, ...]:
         found: tuple[Route, ...] = ()

@@ -89,6 +89,11 @@ _preferences = msgspec.json.Decoder(Preferences | None).decode
 _NO_PREFERENCES = Preferences()
 
 
+def wishes_nothing(asked: Asked) -> bool:
+    """Whether a request leaves its routing to the gateway, apart from the one model that it names."""
+    return not asked.suffix and "provider" not in asked.members and "models" not in asked.members
+
+
 def read_wishes(asked: Asked, max_names: int) -> Wishes:
     """The wishes of a request. Raises Refusal (400), naming the member; no list may hold more than `max_names`."""
     members = asked.members
