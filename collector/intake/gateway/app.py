@@ -9,7 +9,6 @@ from collections import Counter
 import msgspec
 
 from collector.core.calls import Call, new_call_id
-from collector.core.outcomes import Outcome
 from collector.intake.gateway import admission
 from collector.intake.gateway.asked import Asked as Body
 from collector.intake.gateway.asked import read_asked
@@ -22,7 +21,7 @@ from collector.intake.gateway.pages.reading import Reading
 from collector.intake.gateway.pages.served import Asked, Sources
 from collector.intake.gateway.pages.table import PAGES
 from collector.intake.gateway.pages.table import find as find_page
-from collector.intake.gateway.record import SOURCE, Caller, opened, refused
+from collector.intake.gateway.record import NOBODY, Caller, opened, refused, unread
 from collector.intake.gateway.relay import Relay, Services
 from collector.intake.gateway.router import Planned
 from collector.intake.gateway.shared.keys import PREFIX, Key
@@ -82,13 +81,9 @@ class Gateway:
     async def _call(self, client: Client, surface: Surface, operation: Operation, gate: Key | None) -> None:
         """One call, from its body to its record. `gate` is the gateway key that it came with."""
         started_at, began = time.time_ns() // 1000, time.monotonic()
-        call = Call(
-            id=new_call_id(started_at),
-            source=SOURCE,
-            started_at=started_at,
-            outcome=Outcome.REFUSED,
-            operation=operation.name,
-        )
+        call = unread(new_call_id(started_at), started_at, operation)
+        asked: Body | None = None
+        caller = NOBODY
         self._running += 1
         try:
             if self._running > self._limits.max_concurrent_calls:
@@ -98,7 +93,6 @@ class Gateway:
             asked = read_asked(body, operation, client.query)
             key = None if gate else _callers_own(key_of(client.headers))
             caller = _caller(client, asked, gate)
-            call = opened(call.id, started_at, operation, asked, caller)
             if gate is not None:
                 self._shared.count(gate, started_at)
             budgets = self._shared.budgets_of(gate, caller.app.identity, asked.user)
@@ -112,25 +106,27 @@ class Gateway:
                 limited_by(budgets),
                 gate.models if gate else None,
             )
-            call = opened(call.id, started_at, operation, asked, self._planned(caller, planned, key))
+            call = opened(call, asked, caller, planned.text, self._passed_on(key, planned))
             if planned.refusal:
                 raise planned.refusal
             if budgets:
                 planned = self._shared.reserve(call, planned, budgets, started_at)
-                call = opened(call.id, started_at, operation, asked, self._planned(caller, planned, key))
+                call = opened(call, asked, caller, planned.text, self._passed_on(key, planned))
             await Relay(self._services, client, call, asked, operation, surface, key, began, planned).run()
         except Refusal as refusal:
             self._shared.settle(call)
+            if asked is not None and call.plan is None:
+                call = opened(call, asked, caller)
             problem = _under(surface, operation, refusal.problem)
             shape = error_shape_of(surface, operation)
             await self._refuse(client, shape, call, problem, milliseconds(time.monotonic() - began))
         finally:
             self._running -= 1
 
-    def _planned(self, caller: Caller, planned: Planned, key: str | None) -> Caller:
-        """With the plan; a key of the caller's own is recorded, as its digest, where it is passed on."""
-        passed = key if any(route.key_holder == "caller" for route in planned.plan.routes) else None
-        return msgspec.structs.replace(caller, key=self._keys.name(passed) if passed else caller.key, plan=planned.text)
+    def _passed_on(self, key: str | None, planned: Planned) -> str | None:
+        """A key of the caller's own is recorded, as its digest, where it is passed on."""
+        is_passed = key is not None and any(step.route.key_holder == "caller" for step in planned.plan.steps)
+        return self._keys.name(key) if key is not None and is_passed else None
 
     async def _refuse(self, client: Client, shape: str, call: Call, problem: Problem, latency_ms: int) -> None:
         """A call that is turned away is a call all the same, unless the journal is what turns it away."""

@@ -74,6 +74,14 @@ class Client:
 
     async def body(self, limits: Limits, timeout_s: float) -> bytes:
         """The whole body. Raises ClientGone, and Refusal where it is too large (413) or too slow (408)."""
+        body = self._line.whole_body() if self._line is not None else None
+        if body is None:
+            body = await self._received(limits, timeout_s)
+        if len(body) > limits.max_body_bytes:
+            raise too_large(len(body), limits)
+        return body
+
+    async def _received(self, limits: Limits, timeout_s: float) -> bytes:
         message = await self._receive()
         pieces = [message.get("body", b"")]
         if message.get("more_body"):
@@ -85,10 +93,7 @@ class Client:
                 raise Refusal(408, "timeout", told) from None
         if message["type"] != "http.request":
             raise ClientGone
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if len(body) > limits.max_body_bytes:
-            raise too_large(len(body), limits)
-        return body
+        return b"".join(pieces)
 
     async def _rest(self, pieces: list[bytes], max_bytes: int) -> Message:
         length = len(pieces[0])
@@ -130,8 +135,12 @@ class Client:
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """A whole answer. Raises ClientGone."""
-        await self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
-        await self.last(body)
+        headers = [*headers, (b"content-length", b"%d" % len(body)), *self.also]
+        self.status = status
+        if self._line is None or not self._line.write_whole(status, headers, body):
+            await self._out({"type": "http.response.start", "status": status, "headers": headers})
+            await self._out({"type": "http.response.body", "body": body, "more_body": False})
+        self.sent = True
 
     async def _out(self, message: Message) -> None:
         try:

@@ -6,20 +6,25 @@ from typing import Protocol
 
 HIGH_WATER_BYTES = 64 * 1024  # not yet sent, above which the provider is made to wait
 
+Headers = list[tuple[bytes, bytes]]
 Hold = Callable[[bool], None]
 More = Callable[[bytes], Awaitable[None]]
 
 
 class Line(Protocol):
-    """What a server may offer beside ASGI's `send`: a body of unknown length written as it comes.
+    """What a server may offer one request beside ASGI's `receive` and `send`: bodies without a message a piece."""
 
-    `on_pressure` is called with True when the client reads too slowly and with False when it has caught up.
-    """
+    def whole_body(self) -> bytes | None:
+        """The body of the request, once; None where all of it is not there yet."""
 
-    on_pressure: Hold | None
+    def write_whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Write a whole answer; False, with nothing written, where that has to go through `send`."""
 
     def write_piece(self, body: bytes) -> None:
-        """Write a piece, or nothing where the client has gone."""
+        """Write a piece of a body of unknown length, or nothing where the client has gone."""
+
+    def held_by(self, hold: Hold | None) -> None:
+        """From now on `hold` is called with True when the client reads too slowly, with False when it has caught up."""
 
 
 class Outlet(Protocol):
@@ -41,11 +46,11 @@ class Direct:
         self.write = line.write_piece
 
     async def carry(self, ended: "asyncio.Future[Exception | None]", hold: Hold) -> Exception | None:
-        self._line.on_pressure = hold
+        self._line.held_by(hold)
         try:
             return await ended
         finally:
-            self._line.on_pressure = None
+            self._line.held_by(None)
 
 
 class Queued:

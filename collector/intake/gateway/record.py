@@ -9,7 +9,7 @@ from collector.core.outcomes import Facts, Outcome, normal_finish_reason
 from collector.core.usage import Reading, read_usage, shape_for
 from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.asked import Asked
-from collector.intake.gateway.identity import App
+from collector.intake.gateway.identity import NO_APP, App
 from collector.intake.gateway.operations import Operation
 from collector.intake.gateway.routing import Route
 
@@ -18,29 +18,39 @@ _NO_READING = Reading({}, Quality.NONE)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who a call is attributed to, apart from its `user`."""
+    """Who a call is attributed to, apart from its `user`. `key` is the id of a gateway key."""
 
     app: App
     key: str | None = None
     session: str | None = None
-    plan: str | None = None
 
 
-def opened(call_id: str, started_at: int, operation: Operation, asked: Asked, caller: Caller) -> Call:
-    """The record with which a call begins; its outcome, until it is closed, is `interrupted`."""
+NOBODY = Caller(NO_APP)
+
+
+def unread(call_id: str, started_at: int, operation: Operation) -> Call:
+    """The record of a call whose body is not read yet."""
+    return Call(id=call_id, source=SOURCE, started_at=started_at, outcome=Outcome.REFUSED, operation=operation.name)
+
+
+def opened(call: Call, asked: Asked, caller: Caller, plan: str | None = None, passed_on: str | None = None) -> Call:
+    """The record with which a call begins, once it is read; its outcome, until it is closed, is `interrupted`.
+
+    `passed_on`: the digest of the caller's own key, where that goes to a provider.
+    """
     return Call(
-        id=call_id,
+        id=call.id,
         source=SOURCE,
-        started_at=started_at,
+        started_at=call.started_at,
         outcome=Outcome.INTERRUPTED,
-        operation=operation.name,
+        operation=call.operation,
         model=clip(asked.model),
         app=caller.app.identity,
         app_title=caller.app.title,
-        key=caller.key,
+        key=passed_on or caller.key,
         user=clip(asked.user),
         session=caller.session,
-        plan=caller.plan,
+        plan=plan,
         streamed=asked.stream,
         meters={"images_in": asked.images} if asked.images else {},
     )

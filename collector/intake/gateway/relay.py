@@ -80,6 +80,7 @@ class Relay:
         self._planned = planned
         self._attempts: list[Attempt] = []
         self._trial: Trial | None = None
+        self._over: tuple[Trial, Call] | None = None
         self._is_closed = False
 
     async def run(self) -> None:
@@ -96,6 +97,7 @@ class Relay:
             self._timer.cancel()
             self._client.unwatch()
             self._drop_unfinished()
+            loop.call_soon(self._learn)
 
     def _watch(self) -> None:
         """The call is no short one: see that it ends when its client leaves, and by its deadline."""
@@ -293,13 +295,17 @@ class Relay:
         )
         self._services.books.close(self._ticket, call)
         self._services.shared.settle(call)
-        if not in_attempts:
-            self._services.router.ended(trial.fared(call.meters))
-        if call.outcome is Outcome.OK:
-            router, now_us = self._services.router, time.time_ns() // 1000
-            router.served(self._planned.session, self._asked.model, trial.route, now_us)
+        if call.outcome is Outcome.OK and self._planned.session is not None:
+            self._services.router.served(self._planned.session, self._asked.model, trial.route, time.time_ns() // 1000)
+        self._over = None if in_attempts else (trial, call)
         await self._services.books.settled()
         return call
+
+    def _learn(self) -> None:
+        """What the last attempt says of its endpoint: a later call needs it, the answer to this one does not."""
+        if self._over is not None:
+            trial, call = self._over
+            self._services.router.ended(trial.fared(call.meters))
 
     def _drop_unfinished(self) -> None:
         """Only an error of our own gets here with an open record: it is closed as interrupted."""

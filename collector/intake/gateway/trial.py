@@ -60,6 +60,7 @@ class Trial:
         self.started_at = time.time_ns() // 1000
         self.began = time.monotonic()
         self.first_at: float | None = None
+        self.over_at = self.began
         self.answer: Answer | None = None
         self.body = b""
         self.passage: Passage | None = None
@@ -140,8 +141,8 @@ class Trial:
         raise TrialFailed
 
     def attempt(self) -> Attempt:
-        """The record of this attempt, once it is over."""
-        first = self.first_at
+        """The record of this attempt, which is over now."""
+        first, self.over_at = self.first_at, time.monotonic()
         return Attempt(
             provider=self.route.provider,
             model=(self.route.upstream_model or self.route.model)[:256],
@@ -149,21 +150,22 @@ class Trial:
             outcome=self.outcome,
             http_status=self.status,
             error_type=self.facts.error_type,
-            latency_ms=milliseconds(time.monotonic() - self.began),
+            latency_ms=milliseconds(self.over_at - self.began),
             first_token_ms=milliseconds(first - self.began) if first is not None else None,
         )
 
     def fared(self, meters: Mapping[str, int]) -> Ended:
-        """What this attempt says of its endpoint, once it is over. `meters` as far as they are known."""
-        now, ended_at = time.monotonic(), time.time_ns() // 1000
+        """What this attempt says of its endpoint, once it is recorded. `meters` as far as they are known."""
+        took_s = self.over_at - self.began
+        ended_at = self.started_at + int(took_s * 1_000_000)
         wait_s = wait_of(self.retry_after, ended_at) if self.outcome is not Outcome.OK else 0
         return Ended(
             endpoint=self.route.id,
             outcome=self.outcome,
             at_us=ended_at,
-            latency_ms=milliseconds((self.first_at or now) - self.began),
+            latency_ms=milliseconds((self.first_at or self.over_at) - self.began),
             streamed=self.first_at is not None,
-            generation_ms=milliseconds(now - self.began),
+            generation_ms=milliseconds(took_s),
             tokens_out=meters.get("output", 0) + meters.get("reasoning", 0),
             wait_until_us=ended_at + wait_s * 1_000_000 if wait_s else 0,
             is_callers_key=self.route.key_holder == "caller",
