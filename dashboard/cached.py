@@ -46,6 +46,7 @@ from collector.ledger.questions import (
 from collector.ledger.questions import alerts as told
 from collector.ledger.questions import rejects as rejected
 from collector.ledger.questions.books import Account, account
+from collector.ledger.questions.endings import ANY, Ending
 from collector.ledger.questions.incidents import incidents_in
 from collector.ledger.questions.offers import Catalog
 from collector.ledger.questions.waiting import Waiting, waiting
@@ -157,14 +158,23 @@ def names(dimension: str, url: str) -> list[str]:
 
 
 def call_page(
-    selection: Selection, period: Period, its: Settings, before: tuple[int, str] | None, outcomes: tuple[str, ...]
+    selection: Selection, period: Period, its: Settings, before: tuple[int, str] | None, ending: Ending = ANY
 ) -> Answer:
     """PAGE_CALLS calls of a period and one more if there is one, newest first, before the one that `before` names."""
     try:
-        question = calls.page(selection, period, before, PAGE_CALLS + 1, outcomes)
+        question = calls.page(selection, period, before, PAGE_CALLS + 1, ending)
     except UsageError as error:
         return Answer(refusal=str(error))
     return Answer(ask.rows(engine(its.ledger_url), question))
+
+
+def cost_of(ending: Ending, selection: Selection, period: Period, its: Settings) -> Answer:
+    """The calls of a period that ended in some way and what they cost, by day and outcome."""
+    if ending.is_read_from_rows:
+        return _cost_of(its.ledger_url, _identity(its.ledger_url), ending, selection, period, its.limits)
+    whole = answers(("trouble",), selection, period, its)["trouble"]
+    kept = [row for row in whole.rows if not ending.outcomes or row.outcome in ending.outcomes]
+    return Answer(kept, whole.refusal)
 
 
 def explained(call_id: str, its: Settings) -> Explanation:
@@ -317,6 +327,23 @@ def _select(
         return question(selection, period, declared, limits)
     except UsageError as error:
         return str(error)
+
+
+@st.cache_data(
+    ttl=FRESH_S,
+    max_entries=20,
+    show_spinner=False,
+    hash_funcs={Ending: repr, Selection: repr, Period: repr, Limits: repr},
+)
+def _cost_of(
+    url: str, identity: tuple[int, int], ending: Ending, selection: Selection, period: Period, limits: Limits
+) -> Answer:
+    its = _engine(url, identity)
+    try:
+        question = trouble.cost_of(ending, selection, period, zones(its), limits)
+    except UsageError as error:
+        return Answer(refusal=str(error))
+    return Answer(ask.rows(its, question))
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=20, show_spinner=False, hash_funcs={Selection: repr, Period: repr})

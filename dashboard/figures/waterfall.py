@@ -41,7 +41,7 @@ def waterfall(frame: pd.DataFrame) -> go.Figure:
         "showlegend": False,
         "dragmode": False,
         "bargap": 0.4,
-        "xaxis": {"rangemode": "tozero", "fixedrange": True, "ticksuffix": " ms", "nticks": 4},
+        "xaxis": {"rangemode": "tozero", "fixedrange": True, "ticksuffix": " ms", "tickformat": ",d", "nticks": 4},
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
     }
     return go.Figure([bars, firsts], layout)

@@ -11,6 +11,7 @@ from collector.core.outcomes import Outcome
 from collector.finance.explain import Explanation, Planned, Tried, meters_of
 from collector.finance.explain_text import rule_of
 from dashboard import texts
+from dashboard.frames import spend
 from dashboard.frames.outcomes import NAMES
 
 NOT_STATED = "–"
@@ -57,6 +58,12 @@ def _line(row: Any, zone: str) -> list[Any]:
     ]
 
 
+def says(rows: Sequence[Any]) -> str:
+    """The sentence above the list: how many calls there are on all its pages, and what they cost, exactly."""
+    calls = sum(row.calls for row in rows)
+    return f"{texts.count(calls, 'call')}, newest first. {spend.says(rows)}"
+
+
 def outcome_name(outcome: str) -> str:
     """What a screen calls an outcome."""
     return NAMES[Outcome(outcome)]
@@ -81,7 +88,7 @@ _FACTS = {
     "HTTP status": "http_status",
     "Error type": "error_type",
     "Finish reason": "finish_reason",
-    "As the provider named it": "native_finish_reason",
+    "Its native form": "native_finish_reason",
     "Service tier": "service_tier",
     "Source": "source",
     "Provider's id": "origin_id",
@@ -155,7 +162,8 @@ def waterfall(told: Explanation) -> pd.DataFrame:
 def plan_table(plan: Planned) -> pd.DataFrame:
     """The endpoints in the order in which the gateway would have tried them, and why each stands where it does."""
     lines = [[n, it[0], it[2] if len(it) > 2 else "", it[1]] for n, it in enumerate(plan.endpoints, start=1)]
-    return pd.DataFrame(lines, columns=["Order", "Provider", "Model", "Verdict"])
+    table = pd.DataFrame(lines, columns=["Order", "Provider", "Model", "Verdict"])
+    return table if any(table["Model"]) else table.drop(columns="Model")
 
 
 BEYOND = "beyond"

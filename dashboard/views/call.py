@@ -19,6 +19,8 @@ def show(its: scope.Scope, call_id: str) -> None:
     except (UsageError, InputError) as error:
         parts.nothing("No call here", str(error))
         return
+    with st.container(border=True):
+        _attempts(told)
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True):
         ending = calls.outcome_name(told.call["outcome"])
@@ -26,10 +28,8 @@ def show(its: scope.Scope, call_id: str) -> None:
         parts.rows(calls.facts(told, its.selection.zone), "facts", "What is known of the call", height="content")
         if model := told.call["model"]:
             query = {"model": model, "zone": its.selection.zone}
-            st.page_link("views/model.py", label="The model's page", query_params=query)
+            st.page_link("views/model.py", label="The model's page →", query_params=query)
     with right:
-        with st.container(border=True):
-            _attempts(told)
         if told.plan is not None:
             with st.container(border=True):
                 parts.heading("Plan")

@@ -1,13 +1,19 @@
 """Calls: newest first, page by page; a chosen one opens."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import streamlit as st
 
+from collector.ledger.questions.endings import NOT_STATED, Ending
 from dashboard import cached, texts
+from dashboard.cached import Answer
 from dashboard.frames import calls
 from dashboard.frames.outcomes import NAMES
 from dashboard.views import parts, scope
 
 LIVE_S = 5
+STATUSES = ("2xx", "4xx", "5xx", "400", "401", "403", "404", "429", "500", "502", "503", "504", NOT_STATED)
 
 
 def place() -> tuple[int, str] | None:
@@ -16,16 +22,25 @@ def place() -> tuple[int, str] | None:
     return (int(time), call_id) if time.isascii() and time.isdigit() and len(time) < 20 else None
 
 
-def outcomes() -> tuple[str, ...]:
-    """The outcomes to show; none chosen: all."""
+def ending(url: str) -> Ending:
+    """How the calls to show ended; nothing chosen: in any way."""
+    return Ending(
+        _chosen("outcome", "All outcomes", [str(outcome) for outcome in NAMES]),
+        _chosen("status", "All HTTP statuses", STATUSES),
+        _chosen("error", "All error types", [*cached.names("error_type", url), NOT_STATED]),
+    )
+
+
+def _chosen(name: str, all_of_them: str, options: Sequence[str]) -> tuple[str, ...]:
     chosen: list[str] = st.multiselect(
-        "Outcomes",
-        [str(outcome) for outcome in NAMES],
-        key="outcome",
+        name.capitalize(),
+        options,
+        key=name,
         bind="query-params",
-        placeholder="All outcomes",
+        placeholder=all_of_them,
         label_visibility="collapsed",
-        width=420,
+        accept_new_options=True,
+        width=250,
         on_change=newest,
     )
     return tuple(chosen)
@@ -41,27 +56,36 @@ def older(last: str) -> None:
     st.query_params["before"] = last
 
 
-def show() -> None:
+def show(ending: Ending) -> None:
     """The page as of now; again and again while it is live."""
     its, before = scope.current(), place()
-    with st.container(horizontal=True, vertical_alignment="center", key="calls_toolbar"):
-        only = outcomes()
-        st.space("stretch")
-        st.button("Newest", on_click=newest, disabled=before is None, key="newest")
-        further = st.empty()
-    answer = cached.call_page(its.selection, its.period(), its.settings, before, only)
+    period = its.period()
+    answer = cached.call_page(its.selection, period, its.settings, before, ending)
     rows = answer.rows[: cached.PAGE_CALLS]
     if not rows:
         parts.nothing("No calls here", answer.refusal or "None in this period with these filters.")
+        st.button("Newest", on_click=newest, disabled=before is None, key="newest")
         return
-    last = f"{rows[-1].started_at}.{rows[-1].id.hex()}"
-    is_last = len(answer.rows) <= cached.PAGE_CALLS
-    further.button("Older", on_click=older, args=(last,), disabled=is_last, key="older")
+    _above(cached.cost_of(ending, its.selection, period, its.settings), rows, len(answer.rows) > len(rows))
     table = calls.call_list(rows, its.selection.zone)
     parts.rows(table, "calls", f"{texts.count(len(rows), 'call')}, newest first", links=[calls.LINK], height="content")
 
 
-if filtered := scope.spoken(scope.current().selection):
+def _above(whole: Answer, rows: Sequence[Any], is_more: bool) -> None:
+    """What all the calls are together, and the way to their other pages."""
+    with st.container(horizontal=True, vertical_alignment="center", key="calls_toolbar"):
+        st.caption(parts.words(whole.refusal or calls.says(whole.rows)), width="content")
+        st.space("stretch")
+        st.button("Newest", on_click=newest, disabled=place() is None, key="newest")
+        last = f"{rows[-1].started_at}.{rows[-1].id.hex()}"
+        st.button("Older", on_click=older, args=(last,), disabled=not is_more, key="older")
+
+
+its = scope.current()
+if filtered := scope.spoken(its.selection):
     st.caption(filtered)
-is_live = st.toggle("Live", value=True, key="live", bind="query-params")
-st.fragment(show, run_every=LIVE_S if is_live else None, key="calls_live")()
+with st.container(horizontal=True, vertical_alignment="center", key="endings"):
+    only = ending(its.settings.ledger_url)
+    st.space("stretch")
+    is_live = st.toggle("Live", value=True, key="live", bind="query-params")
+st.fragment(show, run_every=LIVE_S if is_live else None, key="calls_live")(only)

@@ -143,11 +143,38 @@ def test_outcomes_narrow_the_list(tab: Tab, folder: Path) -> None:
     assert "No calls here" in app.markdown[0].value
 
 
+def test_status_and_error_type_narrow_the_list_and_stand_in_the_address(tab: Tab, folder: Path) -> None:
+    app = page(tab, folder, "calls", period="7d", status="4xx")
+    assert list(app.dataframe[0].value["Outcome"]) == ["rate limited"]
+    assert said(app) == "1 call, newest first. Exactly $0.00"
+    app.multiselect(key="error").set_value(["overloaded"]).run()
+    assert "No calls here" in app.markdown[0].value
+    app.multiselect(key="error").set_value(["none"]).run()
+    assert len(app.dataframe[0].value) == 1
+    wrong = page(tab, folder, "calls", status="teapot")
+    assert "status='teapot' is no HTTP status: write one such as 503, 5xx or none" in [t.value for t in wrong.text]
+
+
+def test_the_total_is_of_all_pages_and_of_what_is_filtered(tab: Tab, folder: Path) -> None:
+    app = page(tab, folder, "calls", period="7d")
+    assert said(app).startswith("124 calls, newest first. Exactly $")
+    assert said(app).endswith("plus 1 call without a price")
+    app.multiselect(key="outcome").set_value(["rate_limited"]).run()
+    assert said(app) == "1 call, newest first. Exactly $0.00"
+    month = page(tab, folder, "calls", status="4xx")
+    assert "counted one by one, for 7 days at most" in said(month)
+
+
+def said(app: AppTest) -> str:
+    """The sentence above the list."""
+    return app.caption[0].value.replace("\\$", "$")
+
+
 def test_a_call_shows_its_attempts_and_why_it_costs_what_it_costs(tab: Tab, folder: Path, engine: Engine) -> None:
     row = next(row for row in rows_of_table(engine) if row.attempts == 2)
     app = page(tab, folder, "call", id=row.id.hex(), zone="Asia/Kathmandu")
     assert not app.exception
-    facts, attempts, why = (frame.value for frame in app.dataframe)
+    attempts, facts, why = (frame.value for frame in app.dataframe)
     assert dict(zip(facts["Fact"], facts["Value"], strict=True))["Started"] == "2026-10-20 15:46:00.000 +05:45"
     assert list(attempts["Outcome"]) == ["provider fault", "ok"]
     assert list(why["Meter"]) == ["input", "output"]

@@ -8,7 +8,10 @@ from collector.finance.columns import CALL_COLUMNS
 from collector.finance.records import values
 from collector.ledger.questions import calls as questions
 from collector.ledger.questions.ask import rows
-from tests.stored import NOW_US, store
+from collector.ledger.questions.endings import Ending
+from collector.ledger.questions.trouble import cost_of
+from collector.settings import Limits
+from tests.stored import NOW_US, ZONES, store
 from tests.tables import calls, instant
 
 TABLE = """
@@ -45,16 +48,39 @@ def test_pages_go_back_in_time_and_miss_none(engine):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "outcomes", "count"),
+    ("chosen", "ending", "count"),
     [
-        ({"apps": ("shop",)}, (), 1),
-        ({"apps": ("",)}, (), 4),
-        ({}, ("refused", "caller_fault"), 2),
-        ({"models": ("m",)}, ("ok",), 3),
+        ({"apps": ("shop",)}, {}, 1),
+        ({"apps": ("",)}, {}, 4),
+        ({}, {"outcomes": ("refused", "caller_fault")}, 2),
+        ({"models": ("m",)}, {"outcomes": ("ok",)}, 3),
+        ({}, {"statuses": ("400",)}, 1),
+        ({}, {"statuses": ("4xx", "none")}, 5),
+        ({}, {"statuses": ("5xx",)}, 0),
+        ({}, {"error_types": ("bad_request", "nobody said this")}, 1),
+        ({}, {"error_types": ("none",)}, 4),
+        ({"providers": ("dear",)}, {"error_types": ("bad_request",)}, 0),
+        ({}, {"outcomes": ("ok",), "statuses": ("400",)}, 0),
     ],
 )
-def test_a_page_can_be_filtered(engine, chosen, outcomes, count):
-    assert len(rows(engine, questions.page(Selection(**chosen), DAY, outcomes=outcomes))) == count
+def test_a_page_can_be_filtered_and_what_it_cost_is_of_the_same_calls(engine, chosen, ending, count):
+    ending = Ending(**ending)
+    assert len(rows(engine, questions.page(Selection(**chosen), DAY, ending=ending))) == count
+    sums = rows(engine, cost_of(ending, Selection(**chosen), DAY, ZONES, Limits()))
+    assert sum(row.calls for row in sums) == count
+
+
+def test_what_single_calls_cost_is_the_sum_of_their_rows(engine):
+    sums = rows(engine, cost_of(Ending(statuses=("none",)), Selection(), DAY, ZONES, Limits()))
+    found = rows(engine, questions.page(Selection(), DAY, ending=Ending(statuses=("none",))))
+    assert sum(row.cost_picousd for row in sums) == sum(row.cost_picousd or 0 for row in found) > 0
+    assert sum(row.unpriced_calls for row in sums) == sum(row.unpriced_reason is not None for row in found)
+
+
+def test_single_calls_are_counted_for_a_week_at_most():
+    month = parse_period("2026-10", "UTC", NOW_US)
+    with pytest.raises(UsageError, match="counted one by one, for 7 days at most: choose a shorter period"):
+        cost_of(Ending(statuses=("5xx",)), Selection(), month, ZONES, Limits())
 
 
 def test_one_call_and_its_attempts(engine):
@@ -73,7 +99,9 @@ def test_what_is_no_id_is_named(engine):
     with pytest.raises(UsageError, match="'zz' is not the id of a call"):
         questions.one("zz")
     with pytest.raises(UsageError, match="outcome='fine'"):
-        questions.page(Selection(), DAY, outcomes=("fine",))
+        questions.page(Selection(), DAY, ending=Ending(outcomes=("fine",)))
+    with pytest.raises(UsageError, match="status='teapot' is no HTTP status: write one such as 503, 5xx or none"):
+        questions.page(Selection(), DAY, ending=Ending(statuses=("teapot",)))
 
 
 def test_a_page_and_a_call_are_found_by_an_index(engine):

@@ -17,6 +17,7 @@ from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.cells import is_one_of
+from collector.ledger.questions.endings import ANY, Ending, ended
 from collector.ledger.rows import origin_key
 from collector.ledger.schema import attempts, calls, names, price_sets
 
@@ -126,13 +127,12 @@ def page(
     period: Period,
     before: tuple[int, str] | None = None,
     limit: int = 50,
-    outcomes: Collection[str] = (),
+    ending: Ending = ANY,
 ) -> Question:
     """The newest calls of a period, newest first, before the (started_at, id) that ended the page before this one."""
     key = tuple_(_c.started_at, _c.id)
     older = [key < tuple_(before[0], id_bytes(before[1]))] if before else []
-    only = [_c.outcome.in_([_outcome_code(word) for word in outcomes])] if outcomes else []
-    question = _all_columns().where(chosen_calls(selection, period), *older, *only)
+    question = _all_columns().where(chosen_calls(selection, period), ended(ending), *older)
     return question.order_by(_c.started_at.desc(), _c.id.desc()).limit(min(limit, MAX_PAGE))
 
 
@@ -161,13 +161,6 @@ def id_bytes(call_id: str) -> bytes:
 def _is_named(dimension: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     without = [_c[dimension].is_(None)] if "" in values else []
     return or_(is_one_of(_c[dimension], dimension, values), *without)
-
-
-def _outcome_code(word: str) -> int:
-    codes: Mapping[Any, int] = OUTCOME_CODES
-    if word not in codes:
-        raise UsageError(f"outcome={word[:40]!r} is none: write one of {', '.join(codes)}")
-    return codes[word]
 
 
 def _all_columns() -> Question:

@@ -7,14 +7,15 @@ from collector.ledger.questions.ask import Question
 from collector.ledger.schema import names
 
 MAX_LISTED = 500
+LISTED = (*DIMENSIONS, "error_type")
 
 
 def names_of(dimension: str, starting_with: str = "") -> Question:
-    """The first MAX_LISTED names of a dimension of a selection, in order: columns name, label.
+    """The first MAX_LISTED names of one of LISTED, in order: columns name, label.
 
     `starting_with` narrows a long list, such as that of the users.
     """
-    if dimension not in DIMENSIONS:
+    if dimension not in LISTED:
         raise ValueError(dimension)
     question = select(names.c.name, func.coalesce(names.c.label, names.c.name).label("label"))
     question = question.where(names.c.kind == dimension).order_by(names.c.name).limit(MAX_LISTED)

@@ -1,8 +1,8 @@
-"""What calls cost by the way they ended, and what those cost that took more than one attempt."""
+"""What calls cost by the way they ended, and what those cost that only single calls know of."""
 
 from collections.abc import Collection
 
-from sqlalchemy import case, func, literal_column, select
+from sqlalchemy import ColumnElement, case, func, literal_column, select
 
 from collector.core.errors import UsageError
 from collector.core.periods import DAY_S, SECOND_US, Period
@@ -10,6 +10,7 @@ from collector.core.selection import Selection
 from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.questions.calls import chosen_calls, outcome_word
 from collector.ledger.questions.cells import choose, chosen, plain, refuse_pruned
+from collector.ledger.questions.endings import Ending, ended
 from collector.ledger.schema import calls
 from collector.settings import Limits
 
@@ -42,9 +43,22 @@ def retried(selection: Selection, period: Period, zones: Collection[str], limits
 
     Only single calls know it: raises UsageError for more days than may be read, or for those that were pruned.
     """
+    _refuse_many_days("Retried calls are read one by one", period, limits)
+    return _of_rows(selection, period, zones, calls.c.attempts > 1)
+
+
+def cost_of(ending: Ending, selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """The calls with some ending, by UTC day and outcome: columns as in `cost_by_outcome`. Raises as `retried`."""
+    _refuse_many_days("Calls of a status or error type are counted one by one", period, limits)
+    return _of_rows(selection, period, zones, ended(ending))
+
+
+def _refuse_many_days(what: str, period: Period, limits: Limits) -> None:
     if period.end_us - period.start_us > (limits.row_query_days * DAY_S + 7_200) * SECOND_US:
-        days = limits.row_query_days
-        raise UsageError(f"Retried calls are read one by one, for {days} days at most: choose a shorter period")
+        raise UsageError(f"{what}, for {limits.row_query_days} days at most: choose a shorter period")
+
+
+def _of_rows(selection: Selection, period: Period, zones: Collection[str], only: ColumnElement[bool]) -> Question:
     refuse_pruned(period, zones.rows_from_us if isinstance(zones, Kept) else 0)
     c = calls.c
     inner = (
@@ -55,7 +69,7 @@ def retried(selection: Selection, period: Period, zones: Collection[str], limits
             func.sum(case((c.unpriced_reason.is_not(None), 1), else_=0)).label("unpriced_calls"),
             func.sum(func.coalesce(c.cost, 0)).label("cost_picousd"),
         )
-        .where(chosen_calls(selection, period), c.attempts > 1)
+        .where(chosen_calls(selection, period), only)
         .group_by(literal_column("day"), literal_column("code"))
         .subquery("sums")
     )
