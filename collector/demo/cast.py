@@ -6,7 +6,7 @@ STEADY, FLAKY = "steady", "flaky"
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model, the provider that is tried first, how often it is asked for, and its price in USD per million tokens.
+    """A model, the provider that is tried first, how often it is asked for, and its prices in USD per million tokens.
 
     Without a price it takes the one that callmeter ships.
     """
@@ -17,6 +17,7 @@ class Model(msgspec.Struct, frozen=True):
     ms_per_token: int
     sees: bool = False
     input_usd_per_m: str | None = None
+    cache_read_usd_per_m: str | None = None
     output_usd_per_m: str | None = None
 
     @property
@@ -27,10 +28,10 @@ class Model(msgspec.Struct, frozen=True):
 
 MODELS = (
     Model("openai/gpt-4-turbo", FLAKY, 3, 22, sees=True),
-    Model("openai/gpt-4o", STEADY, 4, 12, True, "2.5", "10"),
-    Model("openai/gpt-4o-mini", FLAKY, 6, 9, True, "0.15", "0.6"),
-    Model("anthropic/claude-sonnet-4", STEADY, 3, 16, True, "3", "15"),
-    Model("meta-llama/llama-3.3-70b-instruct", STEADY, 2, 4, False, "0.59", "0.79"),
+    Model("openai/gpt-4o", STEADY, 4, 12, True, "2.5", "1.25", "10"),
+    Model("openai/gpt-4o-mini", FLAKY, 6, 9, True, "0.15", "0.075", "0.6"),
+    Model("anthropic/claude-sonnet-4", STEADY, 3, 16, True, "3", "0.3", "15"),
+    Model("meta-llama/llama-3.3-70b-instruct", STEADY, 2, 4, False, "0.59", None, "0.79"),
 )
 
 

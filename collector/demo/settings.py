@@ -29,7 +29,7 @@ def demo_settings(folder: Path, steady_port: int, flaky_port: int) -> Settings:
 
 
 def _endpoint(model: Model, provider: str) -> str:
-    prices = {"input_usd_per_m": model.input_usd_per_m, "output_usd_per_m": model.output_usd_per_m}
+    prices = {name: getattr(model, name) for name in ("input_usd_per_m", "cache_read_usd_per_m", "output_usd_per_m")}
     return "\n".join(
         [
             "\n[[endpoints]]",
