@@ -16,7 +16,7 @@ from dashboard.texts import for_plotly
 from dashboard.theme import COLOR, SERIES
 
 # A texture beside each colour, so that no series is known by its colour alone.
-LONGEST_NAME = 28
+LONGEST_NAME = 40
 TEXTURES = ("", "/", "-", ".", "\\", "x")
 
 
@@ -103,22 +103,34 @@ def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name:
     )
 
 
-def add_outages(fig: go.Figure, spans: Sequence[Span], name: str) -> None:
-    """Outages as shaded spans over the bars, with a mark above each that says which it was."""
-    for span in spans:
-        fig.add_vrect(x0=span.start, x1=span.end, fillcolor=COLOR["down"], opacity=0.25, line_width=0)
+def add_outages(fig: go.Figure, spans: Sequence[Span], shades: Sequence[tuple[float, float]], name: str) -> None:
+    """Outages as a mark above the bars that says which it was, each where it began, and shades where any lasted."""
+    for start, end in shades:
+        fig.add_vrect(x0=start, x1=end, fillcolor=COLOR["down"], opacity=0.25, line_width=0)
     by_label: dict[str, list[str]] = {}
     for span in spans:
-        by_label.setdefault(span.label, []).append(for_plotly(span.text))
+        by_label.setdefault(span.label, []).append(span.text)
+    _add_above(fig, by_label, name, 1, {"symbol": "triangle-down", "size": 9, "color": COLOR["down"]})
+
+
+def add_incidents(fig: go.Figure, by_label: Mapping[str, Sequence[str]], name: str) -> None:
+    """A ring above the bars where an incident began, with its words as the hover text."""
+    ring = {"symbol": "circle-open", "size": 9, "color": COLOR["fourth"], "line": {"width": 2}}
+    _add_above(fig, by_label, name, 0.92, ring)
+
+
+def _add_above(
+    fig: go.Figure, by_label: Mapping[str, Sequence[str]], name: str, height: float, marker: dict[str, Any]
+) -> None:
     fig.add_scatter(
         name=for_plotly(name),
         x=list(by_label),
-        y=[1] * len(by_label),
+        y=[height] * len(by_label),
         yaxis="y2",
-        customdata=["<br>".join(words) for words in by_label.values()],
+        customdata=["<br>".join(map(for_plotly, words)) for words in by_label.values()],
         hovertemplate="%{customdata}",
         mode="markers",
-        marker={"symbol": "triangle-down", "size": 9, "color": COLOR["down"]},
+        marker=marker,
         cliponaxis=False,
     )
     fig.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})

@@ -7,8 +7,10 @@ import pandas as pd
 
 from collector.core.budgets import Budget
 from collector.core.money import PICODOLLARS
+from collector.core.periods import day_number
 from collector.core.selection import DIMENSIONS, Selection
 from dashboard import texts
+from dashboard.frames.axis import Axis
 
 LASTS = "it lasts"
 PAGE = "Status page"
@@ -64,6 +66,15 @@ def incident_table(rows: Iterable[Any], zone: str) -> pd.DataFrame:
         for row in rows
     ]  # fmt: skip
     return pd.DataFrame(lines, columns=["Provider", "Incident", "Impact", "Status", "Since", "Until", PAGE])
+
+
+def incident_marks(rows: Iterable[Any], axis: Axis, zone: str) -> dict[str, list[str]]:
+    """What to say of the incidents that began in each bucket of an axis of days, by the bucket's label."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if (day := day_number(row.started_at, zone)) in axis.keys:
+            found.setdefault(axis.label(day), []).append(f"{row.provider} told of {row.name}")
+    return found
 
 
 def job_table(rows: Iterable[Any], zone: str) -> pd.DataFrame:

@@ -82,6 +82,17 @@ class Span(NamedTuple):
     text: str
 
 
+def shades(those: Sequence[Span]) -> list[tuple[float, float]]:
+    """Where on the axis any of some spans lasts, as (start, end) that do not overlap, oldest first."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted((span.start, span.end) for span in those):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
 def spans(outs: Sequence[Out], axis: Axis, zone: str) -> list[Span]:
     """The outages that begin on a day of the axis, oldest first."""
     places = {day: n for n, day in enumerate(axis.keys)}

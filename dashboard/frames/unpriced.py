@@ -1,10 +1,12 @@
 """The queue of what has no price, from rows of `unpriced.queue`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from collector.core.prices.book import NO_USAGE
 from dashboard import texts
 from dashboard.frames.calls import NOT_STATED
 
@@ -26,6 +28,16 @@ def _what(row: Any) -> list[str]:
 
 def _used(row: Any) -> list[int]:
     return [row.tokens_in, row.tokens_out]
+
+
+def advice(reasons: Collection[str], prices: Path) -> list[str]:
+    """What to do about calls without a price, by their reasons; a missing price belongs into the file `prices`."""
+    told = []
+    if set(reasons) - {NO_USAGE}:
+        told.append(f"A missing price goes into {prices}; callmeter reprice then fills it in for past calls.")
+    if NO_USAGE in reasons:
+        told.append("Where no usage was reported no price is missing: the answer ended before its tokens were stated.")
+    return told
 
 
 def says(rows: Sequence[Any]) -> str:

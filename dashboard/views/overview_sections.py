@@ -1,27 +1,29 @@
 """The sections of Overview, top down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import streamlit as st
 
+from collector.core.budgets import Budget
 from collector.core.money import PICODOLLARS
 from collector.core.periods import DAY_S, SECOND_US, Period, day_number, days_period, parse_period
 from collector.core.selection import DIMENSIONS, Selection, to_query
 from dashboard import cached, routes, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
-from dashboard.frames import alerts, forecast, models, outages, outcomes, spend, uptime, usage
+from dashboard.frames import alerts, forecast, models, outcomes, spend, unpriced, uptime, usage
 from dashboard.frames import axis as axes
 from dashboard.frames.forecast import Forecast
-from dashboard.views import cards, grouping, parts, scope
+from dashboard.views import cards, grouping, over_spend, parts, scope
+from dashboard.views.over_spend import Mark
 
 SUMS = ("tokens", "spend", "unpriced")
 QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
-UNPRICED_MARK, OUTAGE_MARK = "Not all priced", "Provider outage"
+UNPRICED_MARK = "Not all priced"
 MOST_ALERTS = 3
 Section = Callable[[], None]
 
@@ -54,7 +56,7 @@ def _alerts(its: scope.Scope) -> None:
     if lasting := alerts.banner(cached.alerts(its.settings.ledger_url)):
         with st.container(border=True, gap="xxsmall", key="banner"):
             parts.sentences(lasting[:MOST_ALERTS])
-            st.page_link("views/alerts.py", label=f"{texts.count(len(lasting), 'alert')} in all")
+            st.page_link("views/alerts.py", label=f"{texts.count(len(lasting), 'alert')} in all →")
 
 
 def _sections(
@@ -123,7 +125,7 @@ def _toolbar(selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
         grouping.choice(SPLITS, selection.group)
         st.space("stretch")
-        st.page_link("views/why.py", label="Why this spend", query_params=to_query(selection))
+        st.page_link("views/why.py", label="Why this spend →", query_params=to_query(selection))
         st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 
@@ -162,31 +164,33 @@ def _spend(
     is_month = expected is not None and period.end_us > now_us + DAY_S * SECOND_US  # it has days to come
     last = max(rows[-1].day if rows else 0, expected[1] - 1 if expected and is_month else 0)
     axis = axes.day_axis(period, now_us, last)
-    labels, notes = spend.unpriced_notes(rows, axis)
-    outs = outages.spans(outages.found(answer["outages"].rows, cached.outage_bucket(period)), axis, selection.zone)
     budgets = alerts.fitting(its.settings.budgets, selection) if selection.zone == its.settings.zone else []
-    budget_usd = alerts.line(budgets)
-    marks = (
-        (alerts.BUDGET, budget_usd is not None),
-        (spend.EXPECTED, is_month),
-        (UNPRICED_MARK, bool(labels)),
-        (OUTAGE_MARK, bool(outs)),
-    )
-    extra = [name for name, is_there in marks if is_there]
-    figure = bars.stacked(
-        spend.spend(rows, axis, group, series), axis, series or (spend.SPEND,), extra=extra, prefix="$"
-    )
-    if expected and is_month:
-        bars.add_expected(figure, spend.expected(expected[0].to_come, axis), spend.EXPECTED)
-    if budget_usd is not None:
-        bars.add_line(figure, axis, budget_usd, alerts.BUDGET, texts.short_usd(round(budget_usd * PICODOLLARS)))
-    if labels:
-        bars.add_marks(figure, labels, notes, UNPRICED_MARK)
-    if outs:
-        bars.add_outages(figure, outs, OUTAGE_MARK)
+    marks = _marks(rows, axis, expected if is_month else None, budgets)
+    marks += over_spend.troubles(answer["outages"], axis, its)
+    frame, extra = spend.spend(rows, axis, group, series), [mark.name for mark in marks]
+    figure = bars.stacked(frame, axis, series or (spend.SPEND,), extra=extra, prefix="$")
+    for mark in marks:
+        mark.draw(figure)
     said = [forecast.says(*expected) if expected else "", alerts.budgets_say(cached.spent_of(budgets, its.settings))]
     note = ". ".join(filter(None, said))
     parts.chart("Spend per day", spend.says(rows), figure, spend.spend_table(rows, axis, group), "spend", note)
+
+
+def _marks(
+    rows: list[Any], axis: axes.Axis, expected: tuple[Forecast, int] | None, budgets: Sequence[Budget]
+) -> list[Mark]:
+    """What stands on the chart of spend besides it: a budget, what is expected, and days that are not all priced."""
+    marks, budget_usd = [], alerts.line(budgets)
+    if budget_usd is not None:
+        text = texts.short_usd(round(budget_usd * PICODOLLARS))
+        marks.append(Mark(alerts.BUDGET, lambda fig: bars.add_line(fig, axis, budget_usd, alerts.BUDGET, text)))
+    if expected:
+        frame = spend.expected(expected[0].to_come, axis)
+        marks.append(Mark(spend.EXPECTED, lambda fig: bars.add_expected(fig, frame, spend.EXPECTED)))
+    labels, notes = spend.unpriced_notes(rows, axis)
+    if labels:
+        marks.append(Mark(UNPRICED_MARK, lambda fig: bars.add_marks(fig, labels, notes, UNPRICED_MARK)))
+    return marks
 
 
 def _models(selection: Selection, its: scope.Scope) -> None:
@@ -203,7 +207,7 @@ def _unpriced(rows: list[Any], prices: Path) -> None:
     says = f"{texts.count(calls, 'call')} with {texts.count(tokens, 'token')} are not part of spend"
     parts.heading("Calls without a price", says)
     parts.rows(table, "unpriced", "Calls without a price, by reason")
-    st.text(f"A missing price goes into {prices}; callmeter prices check reads it.")
+    parts.sentences(unpriced.advice(list(table["Reason"]), prices))
 
 
 def _trouble(rows: list[Any], axis: axes.Axis) -> None:

@@ -14,7 +14,8 @@ from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.frames import axis as axes
 from dashboard.frames import ranking, savings, spend, trouble, unpriced, what_if
-from dashboard.views import grouping, parts, scope
+from dashboard.views import grouping, over_spend, parts, scope
+from dashboard.views.over_spend import Mark
 
 GROUPS = {name: name.title() for name in DIMENSIONS}
 MOST = ("10", "25", "100")
@@ -27,14 +28,16 @@ def show(its: scope.Scope, now_us: int) -> None:
     if filtered := scope.spoken(selection):
         st.caption(filtered)
     _toolbar(selection)
-    answer = cached.answers(("spend",), selection, its.period(), its.settings)["spend"]
+    told = cached.answers(("spend", "outages"), selection, its.period(), its.settings)
+    answer = told["spend"]
     if answer.refusal or not answer.rows:
         none = f"There are none in this period ({selection.period}) with these filters: choose others."
         parts.nothing("This cannot be answered" if answer.refusal else "No calls here", answer.refusal or none)
         return
     group = selection.group
     with st.container(border=True):
-        _per_day(answer.rows, axes.day_axis(its.period(), now_us, answer.rows[-1].day), group)
+        axis = axes.day_axis(its.period(), now_us, answer.rows[-1].day)
+        _per_day(answer.rows, axis, group, over_spend.troubles(told["outages"], axis, its))
     with st.container(border=True):
         _ranked(answer.rows, group)
     others = cached.answers(QUESTIONS, msgspec.structs.replace(selection, group=""), its.period(), its.settings)
@@ -43,7 +46,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     with st.container(border=True):
         _savings(others["by_price"].rows, its)
     with st.container(border=True):
-        _queue(others["queue"])
+        _queue(others["queue"], its)
     with st.container(border=True):
         _what_if(others["by_price"].rows, its)
 
@@ -52,13 +55,15 @@ def _toolbar(selection: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
         grouping.choice(GROUPS, selection.group)
         st.space("stretch")
-        st.page_link("views/why.py", label="Why this spend", query_params=to_query(selection))
+        st.page_link("views/why.py", label="Why this spend →", query_params=to_query(selection))
         st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 
-def _per_day(rows: Sequence[Any], axis: axes.Axis, group: str) -> None:
-    series = ranking.series_of(rows, group)
-    figure = bars.stacked(spend.spend(rows, axis, group, series), axis, series, prefix="$")
+def _per_day(rows: Sequence[Any], axis: axes.Axis, group: str, marks: Sequence[Mark]) -> None:
+    series, extra = ranking.series_of(rows, group), [mark.name for mark in marks]
+    figure = bars.stacked(spend.spend(rows, axis, group, series), axis, series, extra=extra, prefix="$")
+    for mark in marks:
+        mark.draw(figure)
     table = spend.spend_table(rows, axis, group)
     parts.chart(f"Spend per day by {group}", spend.says(rows), figure, table, "spend")
 
@@ -73,7 +78,9 @@ def _ranked(rows: Sequence[Any], group: str) -> None:
     parts.rows(ranking.spend_table(ranked, group), "ranked", title, height="content")
     parts.heading("Reported beside computed", ranking.reported_says(ranked[ranking.TOTAL]))
     if ranked[ranking.TOTAL].reported_calls:
-        parts.rows(ranking.reported_table(ranked, group), "reported", "Reported beside computed", height="content")
+        parts.rows(
+            ranking.reported_table(ranked, group), "reported", "Reported beside computed", height="content", missing="–"
+        )
 
 
 def _trouble(answer: Mapping[str, Answer]) -> None:
@@ -96,13 +103,15 @@ def _savings(rows: Sequence[Any], its: scope.Scope) -> None:
     parts.rows(savings.table(saved), "savings", "Saved by caches, by price set")
 
 
-def _queue(answer: Answer) -> None:
+def _queue(answer: Answer, its: scope.Scope) -> None:
     title = "Calls without a price"
     if answer.refusal or not answer.rows:
         parts.absent(title, answer.refusal or "None: every call of this period has a price.")
         return
     parts.heading(title, unpriced.says(answer.rows))
-    parts.rows(unpriced.table(answer.rows), "queue", "Calls without a price by model, provider and reason")
+    table = unpriced.table(answer.rows)
+    parts.rows(table, "queue", "Calls without a price by model, provider and reason")
+    parts.sentences(unpriced.advice(list(table["Reason"]), its.settings.data_dir / "prices.toml"))
 
 
 def _what_if(rows: Sequence[Any], its: scope.Scope) -> None:
@@ -122,7 +131,7 @@ def _what_if(rows: Sequence[Any], its: scope.Scope) -> None:
 
     compared = what_if.compare(rows, price_of)
     parts.heading("", what_if.says(compared))
-    parts.rows(what_if.table(compared), "what_if", "The same traffic at other prices")
+    parts.rows(what_if.table(compared), "what_if", "The same traffic at other prices", missing="–")
 
 
 def _other(what: str, names: Sequence[str]) -> str | None:

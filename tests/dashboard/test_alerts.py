@@ -95,7 +95,7 @@ def test_the_page_shows_what_fired_and_names_from_outside_are_plain_text(tab: Ta
     engine.dispose()
     app = tab(tmp_path, "alerts", Who("ann", "viewer"))
     assert not app.exception
-    assert [each.value for each in app.subheader] == ["Alerts", "Budgets", "Incidents", "Jobs", "Who is told"]
+    assert [each.value for each in app.subheader] == ["Alerts", "Budgets", "Who is told", "Incidents", "Jobs"]
     assert name in str(app.dataframe[0].value["What"][0])
     assert list(app.dataframe[1].value["Share"]) == ["25.00%"]
     assert name not in "".join(each.value for each in (*app.caption, *app.markdown))
@@ -129,3 +129,6 @@ def test_incidents_stand_beside_the_uptime_that_was_measured(tab: Tab, tmp_path:
     assert any(
         "Incident" in each.value.columns and each.value["Incident"][0] == "slow answers" for each in app.dataframe
     )
+    for name in ("overview", "spend"):
+        drawn = next(it.proto.spec for it in tab(tmp_path, name).get("plotly_chart") if "chart_spend" in it.proto.id)
+        assert "openai told of slow answers" in drawn

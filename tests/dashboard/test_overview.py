@@ -116,7 +116,9 @@ def test_unpriced_is_its_own_total_and_no_spend(tab: Tab) -> None:
     assert cards(app)["Unpriced tokens"] == texts.short_count(49 * 1_200)
     assert "No spend: 49 calls without a price" in words(app)
     assert "Calls without a price" in [title.value for title in app.subheader]
+    assert "A missing price goes into" in words(app)
     assert "prices.toml" in words(app)
+    assert "no price is missing" not in words(app)
 
 
 def test_a_provider_that_was_down_all_day_is_not_hidden(tab: Tab) -> None:

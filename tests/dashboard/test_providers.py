@@ -149,7 +149,13 @@ def test_the_report_is_of_the_month_that_the_address_names(tab: Tab) -> None:
     ]
 
 
-def test_outages_are_drawn_over_spend(tab: Tab) -> None:
-    app = tab("down all day", period="7d")
+@pytest.mark.parametrize("page", ["overview", "spend"])
+def test_outages_are_drawn_over_spend(tab: Tab, page: str) -> None:
+    app = tab("down all day", page, period="7d")
     spend = next(chart for chart in app.get("plotly_chart") if "chart_spend" in chart.proto.id)
     assert "acme was out for" in spend.proto.spec
+
+
+def test_outages_at_once_are_shaded_once() -> None:
+    those = [outages.Span(start, end, "", "") for start, end in ((2.0, 3.0), (0.5, 1.0), (2.5, 2.75), (3.0, 4.0))]
+    assert outages.shades(those) == [(0.5, 1.0), (2.0, 4.0)]

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from collector.core.meters import METERS
 from collector.core.prices import PriceSet
-from dashboard.frames import ranking, savings, trouble, what_if
+from dashboard.frames import ranking, savings, trouble, unpriced, what_if
 from tests.dashboard.ledgers import NOW
 from tests.stored import store
 from tests.tables import calls
@@ -116,6 +116,15 @@ def metered(price: str = "p", cost: int = 0, unpriced: int = 0, model: str = "m"
     return type("Sums", (), {**row._asdict(), **quantities})()
 
 
+def test_what_to_do_about_calls_without_a_price_depends_on_why_they_have_none() -> None:
+    file = Path("prices.toml")
+    (missing,) = unpriced.advice(["no price for x at y"], file)
+    assert missing.startswith("A missing price goes into prices.toml")
+    (unused,) = unpriced.advice(["no usage was reported"], file)
+    assert unused.startswith("Where no usage was reported no price is missing")
+    assert unpriced.advice(["no usage was reported", "no price for x at y"], file) == [missing, unused]
+
+
 def test_savings_are_cached_tokens_at_the_input_price_less_what_they_cost() -> None:
     price = PriceSet(model="m", prices={"input": 10, "cache_read": 3, "audio_in": 50}, source="test")
     bodies = {"p": json.dumps(price.to_plain())}
@@ -158,3 +167,9 @@ def test_without_calls_it_says_so(tab: Tab, folder: Path) -> None:
     app = tab(folder, "spend", app="nobody")
     assert not app.exception
     assert "No calls here" in app.markdown[0].value
+
+
+def test_caches_save_in_the_demo(tab: Tab) -> None:
+    saved = frame(tab("demo", "spend"), "Saved, USD").set_index("Model")["Saved, USD"]
+    assert saved["openai/gpt-4o"].max() > 0
+    assert saved["openai/gpt-4-turbo"] == 0  # its provider sells no cheaper cached tokens

@@ -25,6 +25,7 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _INPUT_TOKENS = frozenset(INPUT_TOKENS)
 _COUNTED = frozenset({"images_in", "images_out", "tool_calls"})
 _NOT_IN_FORCE = "no price in force at that time"
+NO_USAGE = "no usage was reported"  # why a call is unpriced although no price is missing
 
 
 class Unpriced(msgspec.Struct, frozen=True):
@@ -290,7 +291,7 @@ def charge(call: Call, book: PriceBook) -> Charge:
     if not _has_usage(call):
         if call.outcome in _NEVER_CHARGED:
             return Charge(None, call.meters, 0, None)
-        return Charge(None, call.meters, None, "no usage was reported")
+        return Charge(None, call.meters, None, NO_USAGE)
     found = book.for_call(call)
     if isinstance(found, Unpriced):
         return Charge(None, call.meters, None, found.reason)
