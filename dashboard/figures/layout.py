@@ -11,7 +11,7 @@ from dashboard.theme import COLOR
 # Plotly's own buttons and its external logo are left out; TeX in names is not read.
 CONFIG: dict[str, Any] = {"displayModeBar": False, "displaylogo": False, "typesetMath": False, "scrollZoom": False}
 PLOT_PX = 215
-_TOP_PX, _TICKS_PX, _LEGEND_ROW_PX = 8, 34, 20
+_TOP_PX, _TICKS_PX, _LEGEND_ROW_PX = 8, 46, 20
 _IN_HALF = 18  # characters of a legend's text that fit in half of a phone's width
 
 

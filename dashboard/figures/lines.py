@@ -14,7 +14,7 @@ from dashboard.theme import SERIES
 # A dash and a mark beside each colour, so that no line is known by its colour alone.
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 MARKS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
-LONGEST_NAME = 28
+LONGEST_NAME = 40
 
 
 def lines(frame: pd.DataFrame, axis: Axis, names: Sequence[str], suffix: str, **look: Any) -> go.Figure:

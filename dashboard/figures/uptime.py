@@ -52,7 +52,7 @@ def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.
 
 def _strip_layout(axis: Axis, rows: int) -> dict[str, Any]:
     return {
-        "height": ROW_PX * rows + 78,
+        "height": ROW_PX * rows + 90,
         "margin": {"l": 8, "r": 8, "t": 4, "b": 8},
         "barmode": "overlay",
         "bargap": 0.2 if len(axis.labels) <= 100 else 0,

@@ -31,7 +31,8 @@ def day_axis(period: Period, now_us: int, last: int = 0) -> Axis:
     if labels and day_bounds(shown[0], period.zone)[0] < period.start_us:
         labels[0] += f" (from {texts.clock(period.start_us, period.zone)})"
     shorts = [texts.short_day(day) for day in shown]
-    return Axis(tuple(shown), tuple(labels), _ticks(labels, shorts), _partial(labels, shown, today), "a whole day")
+    partial = _partial(labels, shown, today)
+    return Axis(tuple(shown), tuple(labels), _ticks(labels, shorts, partial), partial, "a whole day")
 
 
 def time_axis(period: Period, step_s: int, span: str, now_us: int) -> Axis:
@@ -45,7 +46,8 @@ def time_axis(period: Period, step_s: int, span: str, now_us: int) -> Axis:
     ]
     is_long = len(starts) * step_s > DAY_S + HOUR_S
     shorts = [texts.clock(start * SECOND_US, period.zone, is_long) for start in starts]
-    return Axis(tuple(starts), tuple(labels), _ticks(labels, shorts), _partial(labels, starts, running), span)
+    partial = _partial(labels, starts, running)
+    return Axis(tuple(starts), tuple(labels), _ticks(labels, shorts, partial), partial, span)
 
 
 STEPS = {"10m": (600, "ten minutes"), "1h": (HOUR_S, "an hour")}
@@ -60,8 +62,8 @@ def _partial(labels: Sequence[str], keys: Sequence[int], running: int) -> str | 
     return labels[keys.index(running)] if running in keys else None
 
 
-def _ticks(labels: Sequence[str], shorts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """At most MOST_TICKS, evenly apart, the last bucket among them."""
+def _ticks(labels: Sequence[str], shorts: Sequence[str], partial: str | None) -> tuple[tuple[str, str], ...]:
+    """At most MOST_TICKS, evenly apart, the last bucket among them; the one that is running says so."""
     step = -(-len(labels) // MOST_TICKS) or 1
     chosen = sorted(range(len(labels) - 1, -1, -step))
-    return tuple((labels[n], shorts[n]) for n in chosen)
+    return tuple((labels[n], shorts[n] + ("<br>so far" if labels[n] == partial else "")) for n in chosen)

@@ -11,7 +11,7 @@ from collector.core.prices import PriceSet
 from dashboard import texts
 
 AMOUNTS = ("At the input price, USD", "Paid, USD", "Saved, USD")
-COLUMNS = ("Price", "Model", "Provider", "Cached tokens", *AMOUNTS)
+COLUMNS = ("Model", "Provider", "Cached tokens", *AMOUNTS, "Price")
 _CACHED = {name: it.parent for name, it in METERS.items() if it.cache == "read" and it.unit == "token" and it.parent}
 
 
@@ -49,12 +49,12 @@ def by_price(rows: Sequence[Any], bodies: Mapping[str, str]) -> list[Saved]:
 
 def table(saved: Sequence[Saved]) -> pd.DataFrame:
     """A line per price set."""
-    lines = [
-        [it.price.id, it.price.model, it.price.provider or "any", it.tokens]
-        + [texts.dollars(amount) for amount in (it.fresh, it.paid, it.fresh - it.paid)]
-        for it in saved
-    ]
+    lines = [[it.price.model, it.price.provider or "any", it.tokens, *_amounts(it), it.price.id] for it in saved]
     return pd.DataFrame(lines, columns=COLUMNS).astype(dict.fromkeys(AMOUNTS, object))
+
+
+def _amounts(it: Saved) -> list[Any]:
+    return [texts.dollars(amount) for amount in (it.fresh, it.paid, it.fresh - it.paid)]
 
 
 def says(saved: Sequence[Saved]) -> str:

@@ -11,7 +11,7 @@ from dashboard import texts
 from dashboard.frames.calls import BEYOND, NOT_STATED, WHY_COLUMNS
 
 UNPRICED, NO_SET = "no price", "none needed"
-PRICE_COLUMNS = ("Price", "Model", "Provider", "When", "Calls", "Cost, USD", "Reported", "Source")
+PRICE_COLUMNS = ("Model", "Provider", "When", "Calls", "Cost, USD", "Reported", "Price", "Source")
 
 
 def says(told: Total) -> str:
@@ -24,9 +24,9 @@ def says(told: Total) -> str:
 def lines(told: Total) -> pd.DataFrame:
     """A line per price set and meter, the dearest set first: the costs add up to the total."""
     found = [
-        [_price(part), part.price.model if part.price else "", *line] for part in told.parts for line in _lines(part)
+        [part.price.model if part.price else "", *line, _price(part)] for part in told.parts for line in _lines(part)
     ]
-    return pd.DataFrame(found, columns=["Price", "Model", *WHY_COLUMNS]).astype(dict.fromkeys(WHY_COLUMNS[3:5], object))
+    return pd.DataFrame(found, columns=["Model", *WHY_COLUMNS, "Price"]).astype(dict.fromkeys(WHY_COLUMNS[3:5], object))
 
 
 def _lines(part: Part) -> list[list[Any]]:
@@ -52,7 +52,7 @@ def _price_line(part: Part) -> list[Any]:
     named = [price.model, price.provider or "any", conditions(price)] if price else ["", "", ""]
     cost = None if part.is_unpriced else texts.dollars(part.cost)
     reported = f"{texts.usd(part.reported_cost)} for {part.reported_calls:,}" if part.reported_calls else NOT_STATED
-    return [_price(part), *named, part.calls, cost, reported, part.source_sentence or ""]
+    return [*named, part.calls, cost, reported, _price(part), part.source_sentence or ""]
 
 
 def _price(part: Part) -> str:

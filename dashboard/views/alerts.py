@@ -16,7 +16,10 @@ def live() -> None:
     its = scope.current()
     with st.container(border=True):
         _alerts(its)
-    parts.pairs([lambda: _budgets(its), lambda: incidents(its), lambda: _jobs(its), lambda: _untold(its)])
+    parts.pairs([lambda: _budgets(its), lambda: _untold(its)])
+    for section in (incidents, _jobs):
+        with st.container(border=True):
+            section(its)
 
 
 def _alerts(its: scope.Scope) -> None:
@@ -45,7 +48,9 @@ def _jobs(its: scope.Scope) -> None:
         parts.nothing("No job has run yet", "They run by themselves, or once:", "callmeter collect")
         return
     parts.heading("Jobs", alerts.jobs_say(rows))
-    parts.rows(alerts.job_table(rows, its.selection.zone), "jobs", "The last run of each job", height="content")
+    parts.rows(
+        alerts.job_table(rows, its.selection.zone), "jobs", "The last run of each job", height="content", missing="–"
+    )
 
 
 def _untold(its: scope.Scope) -> None:

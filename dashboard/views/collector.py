@@ -15,7 +15,10 @@ def live() -> None:
     its = scope.current()
     with st.container(border=True):
         _books(its)
-    parts.pairs([lambda: _prices(its), lambda: _rejects(its), lambda: _sizes(its), lambda: _versions(its)])
+    for section in (_rejects, _prices):
+        with st.container(border=True):
+            section(its)
+    parts.pairs([lambda: _sizes(its), lambda: _versions(its)])
 
 
 def _books(its: scope.Scope) -> None:

@@ -65,7 +65,8 @@ def _compared() -> None:
 def _deliveries() -> None:
     rows = cached.deliveries(its.settings.ledger_url)
     if not rows:
-        parts.absent("Delivered files", "None: with `folder` under [finance] each day's and month's file is delivered.")
+        told = "With a folder each day's and month's file is delivered by itself:"
+        parts.nothing("No file was delivered yet", told, '[finance]\nfolder = "/srv/finance"')
         return
     parts.heading("Delivered files", "The newest first")
     parts.rows(finance.delivery_table(rows), "deliveries", "Delivered files")

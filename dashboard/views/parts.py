@@ -41,20 +41,25 @@ RIGHT = frozenset(
     | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )
+NAMES = ("Model", "Provider", "App", "Key", "User")
+LONG_NAME, NAME_PX = 36, 240  # characters, and how wide longer ones are, so that the numbers beside them are seen
+WIDTHS = {"Outcome": 125, "Error type": 150, "Error": 440, "Source": 340}
 FIRST_CHART_S = 0.8
 _SEEN = "pages_seen"
+HOST = "https?://([^/]+)"  # what a link to another site shows of its address
 MOST_ROWS = 5_000  # that a browser is sent
 Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
 def pairs(sections: Sequence[Callable[[], None]], page: str = "") -> None:
-    """Sections in frames, two in a row and equally high; below each other on a phone.
+    """Sections in frames, two in a row and equally high, an odd last one alone; below each other on a phone.
 
     A browser that has just come to `page` may draw the first of them before it is sent the others.
     """
     for first in range(0, len(sections), 2):
-        for place, section in zip(st.columns(2, gap="medium"), sections[first : first + 2], strict=False):
+        row = sections[first : first + 2]
+        for place, section in zip(st.columns(len(row), gap="medium"), row, strict=True):
             with place, st.container(border=True, height="stretch"):
                 section()
             if page and page not in st.session_state.setdefault(_SEEN, set()):
@@ -107,13 +112,16 @@ def strips(title: str, by_provider: uptime.Tallies, axis: axes.Axis, key: str) -
 
 
 def choices(title: str, **options: Collection[str]) -> list[str]:
-    """A section's title with, beside it, a choice of a few things for each key; the first of them by default.
+    """A section's title with a choice of a few things for each key, beside it or below; the first by default.
 
     The address names what is chosen under its key.
     """
+    if len(options) > 1:
+        st.subheader(title, anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", key=f"choices_{'_'.join(options)}"):
-        st.subheader(title, anchor=False, width="content")
-        st.space("stretch")
+        if len(options) == 1:
+            st.subheader(title, anchor=False, width="content")
+            st.space("stretch")
         return [_choice(key, list(its)) for key, its in options.items()]
 
 
@@ -157,14 +165,19 @@ def rows(
     links: Sequence[str] = (),
     height: Height = "auto",
     sites: Sequence[str] = (),
+    missing: str = "no price",
 ) -> None:
-    """A table to read; columns named in `links` hold addresses of ours, those in `sites` checked ones of others."""
+    """A table to read; columns named in `links` hold addresses of ours, those in `sites` checked ones of others.
+
+    `missing` stands where there is no value.
+    """
     if len(table) > MOST_ROWS:
         st.caption(f"The first {MOST_ROWS:,} of {len(table):,} lines; the CSV has all.")
     shown, columns = exact(table.head(MOST_ROWS))
     columns |= {name: st.column_config.LinkColumn(display_text="Open", width="small") for name in links}
-    columns |= {name: st.column_config.LinkColumn(width="medium") for name in sites}
-    st.dataframe(shown, hide_index=True, column_config=columns, key=f"rows_{key}", alt=alt, height=height)
+    columns |= {name: st.column_config.LinkColumn(display_text=HOST) for name in sites}
+    looks: dict[str, Any] = {"column_config": columns, "height": height, "placeholder": missing}
+    st.dataframe(shown, hide_index=True, key=f"rows_{key}", alt=alt, **looks)
 
 
 def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
@@ -176,7 +189,13 @@ def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
         name: st.column_config.Column(alignment="right") for name in table.columns if name in RIGHT
     }
     columns |= {name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")}
+    columns |= {name: st.column_config.Column(width=NAME_PX) for name in NAMES if _has_long(table, name)}
+    columns |= {name: st.column_config.Column(width=px) for name, px in WIDTHS.items() if name in table}
     return table.style.format(texts.amount, subset=[name for name in table.columns if name.endswith(USD)]), columns
+
+
+def _has_long(table: pd.DataFrame, name: str) -> bool:
+    return name in table and bool((table[name].str.len() > LONG_NAME).any())
 
 
 def heading(title: str, *says: str) -> None:

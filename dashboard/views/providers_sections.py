@@ -35,6 +35,9 @@ def show(its: scope.Scope, now_us: int) -> None:
         _board(selection, its, now_us)
     with st.container(border=True):
         _outages(answer["outages"], period, its, now_us)
+    if its.settings.status_pages:
+        with st.container(border=True):
+            incidents(its)
     axis = axes.uptime_axis(period, cached.bucket_for(period), now_us)
     by_provider = uptime.tallies(answer["providers"].rows)
     probed = providers.probes(answer["providers"].rows)
@@ -42,13 +45,12 @@ def show(its: scope.Scope, now_us: int) -> None:
         lambda: parts.strips("Provider uptime", by_provider, axis, "providers"),
         lambda: parts.speed(answer["speed"], period, now_us, "Provider"),
         lambda: _limited(by_provider, axis),
-        lambda: _errors(its, now_us),
     ]
     if probed:
         sections.append(lambda: _probes(probed, axis))
-    if its.settings.status_pages:
-        sections.append(lambda: incidents(its))
     parts.pairs(sections)
+    with st.container(border=True):
+        _errors(its, now_us)
 
 
 def incidents(its: scope.Scope) -> None:

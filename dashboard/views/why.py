@@ -22,7 +22,7 @@ def show(its: scope.Scope) -> None:
         parts.nothing("No calls here", "There are none in this period with these filters: choose others.")
         return
     _sections(told)
-    st.page_link("views/calls.py", label="The calls behind it", query_params=to_query(its.selection))
+    st.page_link("views/calls.py", label="The calls behind it →", query_params=to_query(its.selection))
 
 
 def _sections(told: Total) -> None:

@@ -86,7 +86,7 @@ def test_hours_of_a_night_with_25_of_them_have_labels_of_their_own() -> None:
 def test_a_phone_has_room_for_the_ticks_and_the_last_bucket_is_among_them() -> None:
     long = axes.day_axis(parse_period("90d", "UTC", NOW), NOW)
     assert len(long.ticks) <= axes.MOST_TICKS
-    assert long.ticks[-1] == (long.labels[-1], "3 Oct")
+    assert long.ticks[-1] == (long.labels[-1], "3 Oct<br>so far")  # today is marked as not over
 
 
 def test_tokens_are_split_by_side_and_a_day_without_calls_is_a_gap(three_days: Axis) -> None:
