@@ -7,7 +7,7 @@ import pytest
 
 from collector.core.outcomes import Facts, Outcome
 from collector.intake.gateway.answer import Fault, Seen, read_fault, read_plain, read_stream
-from collector.intake.gateway.failures import problem_of
+from collector.intake.gateway.failures import cleaned, problem_of
 from collector.intake.gateway.routing import Route
 
 SHAPE = "openai.chat"
@@ -113,6 +113,6 @@ def test_what_a_client_is_told_of_a_providers_error(
 ) -> None:
     route = Route("P", "openai", "http://x/v1", key_holder)
     outcome = Outcome.PROVIDER_FAULT if key_holder == "ours" else Outcome.CALLER_FAULT
-    problem = problem_of(route, Facts(status), outcome, fault, "chat", ())
+    problem = problem_of(route, Facts(status), outcome, cleaned(fault, ()) if fault else None, "chat")
     assert (problem.status, problem.code) == told[:2]
     assert told[2] in (None, problem.message)

@@ -256,6 +256,50 @@ def test_no_error_tells_a_key_or_an_address(tmp_path: Path) -> None:
     assert answered.error["message"] == "key [hidden] is wrong at [address] see [address]"
 
 
+KEY = "0f8fad5bd9cb469fa16570867728950e"  # looks like no key
+
+
+@pytest.mark.parametrize("surface", ["/v1", "/api/v1"])
+@pytest.mark.parametrize("told", ["an error status", "inside a 200", "in a stream", "in a late event"])
+def test_no_member_of_an_error_tells_a_key_or_an_address_nor_does_its_record(
+    tmp_path: Path, told: str, surface: str
+) -> None:
+    def script(what: dict[str, str]) -> bytes:
+        if told == "an error status":
+            return plain({"error": what}, 400)
+        if told == "inside a 200":
+            return plain({"error": what})
+        return stream(*([said()] if told == "in a late event" else []), {"error": what})
+
+    async def run() -> tuple[str, str]:
+        async with inside(tmp_path, provider={"api_key_env": "UNUSED"}) as gateway:
+            services = gateway.gateway._services
+            services.own_keys["one"] = KEY
+            address = services.settings.providers["one"].base_url.split("/")[2]
+            words = f"{KEY} at {address}, 10.0.0.7:8000 or http://internal.example/x"
+            gateway.providers["one"].scripts.append(script(dict.fromkeys(("message", "type", "code", "param"), words)))
+            question = STREAMED if "in a" in told else QUESTION
+            answered = await gateway.ask(question, f"{surface}/chat/completions")
+            assert KEY.encode() in gateway.providers["one"].requests[0]
+            return answered.body.decode(), address
+
+    body, address = asyncio.run(run())
+    assert "[hidden] at [hidden]" in body
+    for secret in (KEY, address, "10.0.0.7", "internal.example"):
+        assert secret not in body
+        assert secret not in str(only(tmp_path))
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_the_status_of_an_error_stands_however_large_or_broken_its_body_is(tmp_path: Path, status: int) -> None:
+    huge = plain(json.dumps({"error": {"message": "x" * 1_000_000}}).encode(), status)
+    cut = plain(b"{}", status).replace(b"Content-Length: 2", b"Content-Length: 200")
+    for name, sent in (("huge", huge), ("cut", cut)):
+        answered = ask(tmp_path / name, QUESTION, sent)
+        assert (answered.status, only(tmp_path / name).attempts[0].http_status) == (status, status)
+        assert answered.error["message"] == f"the provider one answered with HTTP {status}"
+
+
 def test_the_gateways_own_key_refused_is_not_the_callers_fault(tmp_path: Path) -> None:
     answered = ask(tmp_path, QUESTION, error("invalid_api_key", status=401), provider={"api_key_env": "UNUSED"})
     assert (answered.status, answered.error["code"]) == (502, "provider_refused_key")

@@ -10,7 +10,7 @@ import msgspec
 
 MAX_MESSAGE_CHARS = 1000
 _KEYS = re.compile(r"\b(?:sk|pk|key|gsk|xai)-[A-Za-z0-9_*.\-]{6,}")
-_ADDRESSES = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)]+")
+_ADDRESSES = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>)]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b")
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",

@@ -1,8 +1,12 @@
 """What a client is told when a provider failed: by status, by failure, and never with a key or an address in it."""
 
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
 from collector.core.outcomes import Facts, Outcome
 from collector.intake.gateway.answer import Fault
 from collector.intake.gateway.errors import Problem, scrub
+from collector.intake.gateway.headers import KEY_HEADERS
 from collector.intake.gateway.routing import Route
 
 # failure -> status, code, what the provider did
@@ -30,10 +34,22 @@ _STATUS_CODES = {
 _KEY_STATUSES = frozenset({401, 402, 403})
 
 
-def problem_of(
-    route: Route, facts: Facts, outcome: Outcome, fault: Fault | None, operation: str, secrets: tuple[str, ...]
-) -> Problem:
-    """The problem to tell of a failed attempt. `fault` is what the provider said, `secrets` what must not be told."""
+def secrets_of(route: Route, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What nobody may be told of a request: the keys among its headers, and the address that it went to."""
+    keys = tuple(headers[name].removeprefix("Bearer ") for name in KEY_HEADERS if name in headers)
+    address = urlsplit(route.base_url).netloc
+    return (*keys, address) if "." in address or ":" in address else keys
+
+
+def cleaned(fault: Fault, secrets: tuple[str, ...]) -> Fault:
+    """What a provider said of its error, without `secrets`, other keys and addresses."""
+    said = (fault.type, fault.code, fault.param)
+    kind, code, param = (scrub(text, secrets) or None if text is not None else None for text in said)
+    return Fault(scrub(fault.message, secrets), kind, code, param, fault.status)
+
+
+def problem_of(route: Route, facts: Facts, outcome: Outcome, fault: Fault | None, operation: str) -> Problem:
+    """The problem to tell of a failed attempt. `fault` is what the provider said, cleaned."""
     if facts.failure is not None:
         return _of_failure(route, facts.failure, operation)
     said = fault or Fault()
@@ -43,7 +59,7 @@ def problem_of(
             f"the provider {route.provider} refused the gateway's own key (HTTP {status}): its owner must see to it"
         )
         return Problem(502, "provider_refused_key", message)
-    message = scrub(said.message, secrets) or f"the provider {route.provider} {_answered(facts.status)}"
+    message = said.message or f"the provider {route.provider} {_answered(facts.status)}"
     code = _word(said.code) or _word(said.type) or _STATUS_CODES.get(status, "provider_error")
     return Problem(status, code, message, said.param, _word(said.type))
 
@@ -77,4 +93,4 @@ def _status(facts: Facts, said: Fault) -> int:
 
 
 def _word(text: str | None) -> str | None:
-    return None if text is None or text.isdigit() else scrub(text)[:100] or None
+    return None if text is None or text.isdigit() else text[:100]

@@ -12,7 +12,8 @@ _TO_CLIENT = frozenset({b"content-type", b"retry-after", b"x-request-id", b"requ
 _TO_CLIENT_PREFIXES = (b"x-ratelimit-", b"openai-", b"anthropic-", b"x-openrouter-")
 USER_AGENT = "callmeter"
 # How a kind of provider takes its key, where it is not `Authorization: Bearer` (docs.anthropic.com, API overview).
-_KEY_HEADERS = {"anthropic": "x-api-key"}
+_KEY_HEADER_OF = {"anthropic": "x-api-key"}
+KEY_HEADERS = ("Authorization", *_KEY_HEADER_OF.values())
 _DEFAULTS = {"anthropic": {"anthropic-version": "2023-06-01"}}
 
 Pairs = Iterable[tuple[bytes, bytes]]
@@ -35,8 +36,8 @@ def to_upstream(sent: Pairs, kind: str, key: str | None, stream: bool, as_sent: 
         if name in _TO_ANY or name.startswith(_TO_ANY_PREFIXES) or (kind == "openrouter" and name in _TO_OPENROUTER):
             headers["User-Agent" if name == b"user-agent" else name.decode("latin-1")] = value.decode("latin-1")
         bearer = bearer or (as_sent and name == b"authorization")
-    if key and kind in _KEY_HEADERS and not bearer:
-        headers[_KEY_HEADERS[kind]] = key
+    if key and kind in _KEY_HEADER_OF and not bearer:
+        headers[_KEY_HEADER_OF[kind]] = key
     elif key:
         headers["Authorization"] = f"Bearer {key}"
     return headers

@@ -202,7 +202,7 @@ class Relay:
         assert trial.passage is not None
         passage = trial.passage
         trial.seen = seen = passage.seen(trial.shape)
-        trial.fault = seen.fault
+        trial.blame(seen.fault)
         if passage.broken and failed is None:
             failed = UpstreamFailed("malformed", "event_too_large")
         elif seen.malformed and failed is None:
@@ -321,8 +321,7 @@ class Relay:
     def _problem(self, trial: Trial) -> Problem:
         if trial.facts.failure is None and not trial.facts.terminal and trial.fault is None:
             return unterminated(trial.route)
-        hidden = tuple(secret for secret in (self._key, self._services.own_keys.get(trial.route.provider)) if secret)
-        problem = problem_of(trial.route, trial.facts, trial.outcome, trial.fault, self._operation.name, hidden)
+        problem = problem_of(trial.route, trial.facts, trial.outcome, trial.fault, self._operation.name)
         status = status_told(self._surface, self._operation, problem.status)
         return msgspec.structs.replace(problem, status=status, retry_after=trial.retry_after, previous=self._previous())
 
@@ -368,8 +367,8 @@ def _facts_of_stream(trial: Trial, seen: Seen, failed: UpstreamFailed | None) ->
     error_type = None
     if failed is not None:
         error_type = failed.error_type
-    elif seen.fault is not None:
-        error_type = error_type_of(seen.fault) or "error_in_stream"
+    elif trial.fault is not None:
+        error_type = error_type_of(trial.fault) or "error_in_stream"
     elif not passage.terminal:
         error_type = "stream_truncated"
     return trial.facts_of(

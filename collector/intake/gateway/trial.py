@@ -12,7 +12,7 @@ from collector.intake.gateway.answer import Fault, Seen, is_json_object, read_fa
 from collector.intake.gateway.asked import Asked, upstream_body
 from collector.intake.gateway.completing import Completing, Given
 from collector.intake.gateway.exchange import Ending
-from collector.intake.gateway.failures import error_type_of
+from collector.intake.gateway.failures import cleaned, error_type_of, secrets_of
 from collector.intake.gateway.headers import to_upstream
 from collector.intake.gateway.operations import Operation, Surface
 from collector.intake.gateway.record import metered, shape_of
@@ -67,15 +67,17 @@ class Trial:
         self.head = b""
         self.seen = Seen()
         self.fault: Fault | None = None
+        self.headers: dict[str, str] = {}
         self.facts = self.facts_of(None)
         self.outcome = Outcome.UNKNOWN
 
     async def open(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool, ending: Ending) -> None:
         """Send, and hold what comes. Raises TrialFailed, with `facts` and `outcome` set."""
+        self.headers = headers
         loop = asyncio.get_running_loop()
         slow = loop.call_later(self.settings.first_byte_timeout_s, ending.end, "slow")
         try:
-            await self._send(upstream, headers, adds_usage)
+            await self._send(upstream, adds_usage)
             if self.asked.stream and "json" not in self.content_type:
                 await self._hold_stream()
             else:
@@ -140,6 +142,10 @@ class Trial:
         self.let_go()
         raise TrialFailed
 
+    def blame(self, fault: Fault | None) -> None:
+        """The provider has told an error: what is told and recorded of it has no key and no address."""
+        self.fault = cleaned(fault, secrets_of(self.route, self.headers)) if fault else None
+
     def attempt(self) -> Attempt:
         """The record of this attempt, which is over now."""
         first, self.over_at = self.first_at, time.monotonic()
@@ -181,14 +187,20 @@ class Trial:
         query = f"?{self.asked.query}" if self.asked.query else ""
         return self.route.base_url + self.operation.path + query
 
-    async def _send(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool) -> None:
+    async def _send(self, upstream: Upstream, adds_usage: bool) -> None:
         route = self.route
         body = upstream_body(self.asked, route, adds_usage)
-        self.answer = await upstream.post(self._url, headers, body)
+        self.answer = await upstream.post(self._url, self.headers, body)
         if not 200 <= self.answer.status < 300:
-            told = await self.answer.whole(MAX_ERROR_BYTES)
-            self.fault = read_fault(told) or Fault()
-            self.fail(error_type_of(self.fault))
+            self.blame(await self._read_fault(self.answer))
+            self.fail(error_type_of(self.fault) if self.fault else None)
+
+    async def _read_fault(self, answer: Answer) -> Fault:
+        """What an error's body says; the status stands where the body is none, too large or cut off."""
+        try:
+            return read_fault(await answer.whole(MAX_ERROR_BYTES)) or Fault()
+        except UpstreamFailed:
+            return Fault()
 
     async def _hold_plain(self) -> None:
         assert self.answer is not None
@@ -219,8 +231,8 @@ class Trial:
 
     def _judge(self, seen: Seen) -> None:
         """An answer that began with a 2xx may still say that it failed."""
-        self.fault = seen.fault
-        told = error_type_of(seen.fault) or "error_in_answer" if seen.fault else None
+        self.blame(seen.fault)
+        told = error_type_of(self.fault) or "error_in_answer" if self.fault else None
         known = {"error_inside": seen.fault is not None, "finish_reason": seen.finish_reason}
         if self.end(self.facts_of(told, **known)) is not Outcome.OK:
             self.fail(told or "error_in_answer", **known)
