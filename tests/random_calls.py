@@ -42,6 +42,7 @@ def calls(draw, **fixed):
         "meters": meters,
         "quality": Quality.EXACT if meters else Quality.NONE,
         "reported_cost": draw(st.one_of(st.none(), st.integers(0, 10**15))),
+        "own_key_cost": draw(st.one_of(st.none(), st.integers(0, 10**15))),
         "usage_problem": draw(st.sampled_from([None, "input 3 - cached 5 = -2"])),
     } | draw(st.one_of(st.just({}), stated_costs()))
     if provider and draw(st.booleans()):

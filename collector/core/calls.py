@@ -74,6 +74,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     usage_problem: str | None = None
     service_tier: str | None = None
     reported_cost: int | None = None
+    own_key_cost: int | None = None  # of the reported cost, what an own key paid upstream; None: no own key
     attempts: tuple[Attempt, ...] = ()
     plan: str | None = None  # canonical JSON: how the gateway chose, in words that recur, see intake.gateway.planning
     cost: int | None = None

@@ -40,7 +40,11 @@ def to_plain(told: Explanation) -> dict[str, Any]:
             "notice": told.notice,
         },
         "price": _price(told.price, told.call["price_id"], told.source_sentence),
-        "reported": {"cost_usd": usd(told.reported_cost), "beyond_cost_usd": usd(told.difference)},
+        "reported": {
+            "cost_usd": usd(told.reported_cost),
+            "beyond_cost_usd": usd(told.difference),
+            "own_key_usd": usd(told.asked.get("own_key_cost_picousd")),
+        },
         "adjustments": [_adjustment(each) for each in told.adjustments],
         "witnesses": [
             msgspec.structs.asdict(each) | {"started_at": instant(each.started_at)} for each in told.witnesses

@@ -132,6 +132,8 @@ def _reported(told: Explanation) -> Iterator[str]:
         return
     by = told.call["provider"] or "the provider"
     text = f"{by} says that it charged {format_usd(told.reported_cost)} USD"
+    if own := told.asked.get("own_key_cost_picousd"):
+        text += f" ({format_usd(own)} USD of them paid upstream with an own key)"
     if told.difference is None:
         yield f"{text}; that is shown beside the cost, never in its place."
     elif told.difference == 0:

@@ -15,7 +15,7 @@ PARTS = {
     "image rule": "a charge per image that came on top of the tokens the provider counts it as",
     "day boundary": "usage that the provider counts on the day before or after",
     "own key": "paid to the upstream provider with an own key, so not billed by the router",
-    "provider fee": "fees, taxes and credits, which no call has",
+    "provider fee": "fees, taxes and credits, those of own keys included",
     "free": "usage that the provider counts and does not charge",
     "unexplained": "neither side says enough",
 }
@@ -33,6 +33,10 @@ class Metered(msgspec.Struct, frozen=True):
     images_on_top: int = 0  # charged per image, at a provider that counts images as tokens too
     reported_calls: int = 0  # for so many of the calls the provider said what it charged
     reported_cost: int = 0
+    own_key_calls: int = 0  # so many of the calls say that an own key paid upstream
+    own_key_metered: int = 0  # what those were metered at
+    own_key_paid: int = 0  # of the reported cost, what was paid upstream
+    own_key_fees: int = 0  # and what the router took for them
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -50,20 +54,23 @@ class Told(msgspec.Struct, frozen=True):
 def split(metered: Metered, told: Told, *, routed: bool = False) -> Gap:
     """The parts of told - metered, without the days beside it; empty where the provider states no cost.
 
-    `routed`: the provider is a router, at which an own key of an upstream provider may be used.
+    `routed`: the provider is a router, at which an own key of an upstream provider may be used. Where no call says so,
+    it is taken for one that answers reported more than the router charges.
     """
     if told.cost is None:
         return {}
     gap = told.cost - metered.cost
     if not metered.calls:
         return _parts({"not captured" if told.states_usage else "provider fee": gap}, gap)
-    if told.cost == 0 and told.states_usage and metered.cost > 0:
+    if told.cost == 0 and told.states_usage and metered.cost > 0 and not metered.own_key_calls:
         return _parts({"free": gap}, gap)
-    found = {"not captured": missing(metered, told)}
-    over = max(0, found["not captured"] - gap)  # metered beyond what is told
+    found = {"own key": -metered.own_key_metered, "provider fee": metered.own_key_fees}
+    left = gap - sum(found.values())
+    found["not captured"] = missing(metered, told)
+    over = max(0, found["not captured"] - left)  # metered beyond what is told
     found["image rule"] = -min(metered.images_on_top, over)
     over += found["image rule"]
-    if routed and metered.reported_cost > told.cost:
+    if routed and not metered.own_key_calls and metered.reported_cost > told.cost:
         found["own key"] = -min(metered.reported_cost - told.cost, over)
     return _parts(found, gap, "price difference" if _is_comparable(metered, told) else "unexplained")
 

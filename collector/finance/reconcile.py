@@ -111,11 +111,14 @@ def _fold_models(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
 
 
 def _fill_in_answers(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
-    """Where no source states a cost, and each answer said what it was charged, that is what the provider says."""
+    """Where no source states a cost, and each answer said what it was charged, that is what the provider says.
+
+    What an own key paid upstream is charged by another one.
+    """
     for key, each in metered.items():
         before = told.get(key, Told())
         if before.cost is None and each.reported_calls == each.calls:
-            told[key] = msgspec.structs.replace(before, cost=each.reported_cost)
+            told[key] = msgspec.structs.replace(before, cost=each.reported_cost - each.own_key_paid)
 
 
 def _days(

@@ -49,7 +49,8 @@ def documents(connection: Connection, rows: Iterable[AnyRow]) -> Iterator[dict[s
     """One document per call of `questions.calls.in_order` with EXTRA, each price set before the first that uses it.
 
     Beside the columns, where stated: meters (the sparse ones), session, tags, service_tier, native_finish_reason,
-    usage_problem, app_title, attempt_list (where it says more than the call). A price set has price_id and price_set.
+    usage_problem, own_key_cost_picousd, app_title, attempt_list (where it says more than the call). A price set has
+    price_id and price_set.
     """
     told: set[str] = set()
     for some in pages(rows, _PAGE):

@@ -15,7 +15,7 @@ from collector.finance.lines import Line, lines_of, sums_of
 from collector.finance.sources import price_sets, streamed
 from collector.ledger.questions.ask import AnyRow
 from collector.ledger.questions.items import sums_by_price
-from collector.ledger.questions.metered import reported_per_day
+from collector.ledger.questions.metered import own_keys_per_day, reported_per_day
 
 # Whose sums are taken for what: a provider has one of each at most, and what only states a balance is none of them.
 COST_SOURCES = ("openai_costs", "anthropic_costs", "openrouter_activity")
@@ -53,6 +53,12 @@ def metered_sides(
         key = row.provider, same(row.provider, row.model), row.day
         if row.reported_calls:
             found[key] = plus(found[key], Metered(reported_calls=row.reported_calls, reported_cost=row.reported_cost))
+    for row in streamed(connection, own_keys_per_day(period)):
+        key = row.provider, same(row.provider, row.model), row.day
+        paid, fee = row.own_key_cost, row.reported_cost - row.own_key_cost
+        found[key] = plus(
+            found[key], Metered(own_key_calls=row.calls, own_key_metered=row.cost, own_key_paid=paid, own_key_fees=fee)
+        )
     return found
 
 

@@ -37,6 +37,7 @@ _FIRST_STATED = (
     "first_token_ms",
     "service_tier",
     "reported_cost",
+    "own_key_cost",
     "attempts",
     "plan",
 )

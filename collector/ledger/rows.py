@@ -48,6 +48,7 @@ MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
 MAX_DURATION_MS = 10**12
 NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
+_NO_AMOUNTS = (None,) * 4
 _HEX_DIGITS = "0123456789abcdef"
 _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
@@ -111,7 +112,7 @@ def check(call: Call) -> None:
             raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
     if call.quality not in _QUALITY_CODES:
         raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
-    if call.cost is not None or call.original_cost is not None or call.reported_cost is not None:
+    if (call.cost, call.original_cost, call.reported_cost, call.own_key_cost) != _NO_AMOUNTS:
         _check_amounts(call)
     check_numbers(call)
     for attempt in call.attempts:
@@ -212,6 +213,7 @@ def row_of(call: Call, batch: int, ids: Ids, shared: SharedIds, charged: Charged
         call.reported_cost,
         len(call.attempts) or (0 if call.provider is None or call.outcome is Outcome.REFUSED else 1),
         plan,
+        call.own_key_cost,
     )
 
 
@@ -292,7 +294,16 @@ def tags_text(tags: Mapping[str, str]) -> str:
     return json.dumps(tags, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-_PLAIN = ("started_at", "origin_id", "http_status", "latency_ms", "first_token_ms", "usage_problem", "reported_cost")
+_PLAIN = (
+    "started_at",
+    "origin_id",
+    "http_status",
+    "latency_ms",
+    "first_token_ms",
+    "usage_problem",
+    "reported_cost",
+    "own_key_cost",
+)
 
 
 def sparse_text(meters: Mapping[str, int]) -> str | None:
@@ -303,7 +314,7 @@ def sparse_text(meters: Mapping[str, int]) -> str | None:
 
 
 def _check_amounts(call: Call) -> None:
-    for amount in (call.cost, call.original_cost, call.reported_cost):
+    for amount in (call.cost, call.original_cost, call.reported_cost, call.own_key_cost):
         if amount is not None and not -MAX_COST <= amount <= MAX_COST:
             raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
 

@@ -98,10 +98,13 @@ calls = Table(
     Column("reported_cost", BigInteger),
     Column("attempts", SmallInteger, nullable=False),
     Column("plan", Integer),  # a name of kind plan: canonical JSON of the gateway's plan
+    Column("own_key_cost", BigInteger),  # of reported_cost, what an own key paid upstream; NULL: no own key
     sqlite_with_rowid=False,
 )
 Index("calls_started_at", calls.c.started_at)
 Index("calls_origin_key", calls.c.origin_key)
+_HAS_OWN_KEY = calls.c.own_key_cost.is_not(None)
+Index("calls_own_key", calls.c.started_at, sqlite_where=_HAS_OWN_KEY, postgresql_where=_HAS_OWN_KEY)
 
 attempts = Table(
     "attempts",

@@ -147,7 +147,7 @@ def test_a_ledger_that_is_not_there_is_not_made(run: Any, tmp_path: Path) -> Non
 def test_what_the_provider_charged_stands_beside_the_cost(ledger: Any, run: Any) -> None:
     (one,) = ledger(f"{TURBO} reported_cost=25000000000")
     told = document(run("explain", one.id, "--json"))
-    assert told["reported"] == {"cost_usd": "0.025", "beyond_cost_usd": "-0.0289"}
+    assert told["reported"] == {"cost_usd": "0.025", "beyond_cost_usd": "-0.0289", "own_key_usd": None}
     assert told["cost"]["cost_usd"] == "0.0539"
     assert "  openai says that it charged 0.025 USD, 0.0289 USD less than the cost." in run("explain", one.id).stdout
 

@@ -37,6 +37,25 @@ CASES = {
         Told(requests=10, cost=50),
         {"own key": -950},
     ),
+    "own keys, where the calls say so": (
+        Metered(
+            calls=10,
+            cost=1_000,
+            reported_calls=10,
+            reported_cost=1_000,
+            own_key_calls=4,
+            own_key_metered=300,
+            own_key_paid=280,
+            own_key_fees=15,
+        ),
+        Told(requests=10, cost=725),
+        {"price difference": 10, "own key": -300, "provider fee": 15},
+    ),
+    "all by own keys, for no fee": (
+        Metered(calls=10, cost=1_000, own_key_calls=10, own_key_metered=1_000, own_key_paid=990),
+        Told(requests=10, cost=0),
+        {"own key": -1_000},
+    ),
     "no count to compare": (SEEN, Told(cost=900), {"unexplained": -100}),
     "every answer said its cost": (
         Metered(calls=2, cost=10, reported_calls=2, reported_cost=12),
@@ -75,7 +94,8 @@ amounts = st.integers(0, 10**15)
 counts = st.dictionaries(st.sampled_from(["input", "output", "images_in"]), st.integers(0, 10**9), max_size=3)
 metered_sides = st.builds(
     Metered, calls=st.integers(0, 50), cost=amounts, quantities=counts, charges=counts, images_on_top=amounts,
-    reported_calls=st.integers(0, 50), reported_cost=amounts,
+    reported_calls=st.integers(0, 50), reported_cost=amounts, own_key_calls=st.integers(0, 9),
+    own_key_metered=amounts, own_key_paid=amounts, own_key_fees=st.integers(-(10**9), 10**15),
 )  # fmt: skip
 told_sides = st.builds(
     Told, requests=st.none() | st.integers(0, 50), quantities=counts, cost=st.none() | st.integers(-(10**9), 10**15)

@@ -81,6 +81,26 @@ def test_what_answers_said_counts_where_no_sum_is_known(engine):
     assert (days[1, "openai", "m"].difference, days[1, "openai", "m"].gap) == (None, {})
 
 
+OWN = "2026-10-05T12:00 openrouter m {} ok reported_cost={} own_key_cost={}"
+
+
+def test_what_an_own_key_paid_upstream_is_no_part_of_what_the_router_charges(engine, tmp_path):
+    """Two calls of 0.01 and 0.02; the second is paid upstream at 0.018, for a fee of 0.001."""
+    store(tmp_path, calls(f"2026-10-05T12:00 openrouter m 1000/0 ok\n{OWN.format('2000/0', 19 * 10**9, 18 * 10**9)}"))
+    say(engine, "openrouter_activity", "2026-10-05", "openrouter", "m", "Upstream", "0.011", requests=2)
+    days, _ = compared(engine, routers={"openrouter"})
+    row = days[5, "openrouter", "m"]
+    assert (row.metered.own_key_calls, row.metered.own_key_paid) == (1, 18_000_000_000)
+    assert row.gap == {"own key": -20_000_000_000, "provider fee": 1_000_000_000}
+
+
+def test_answers_by_an_own_key_say_the_fee_of_the_router(engine, tmp_path):
+    store(tmp_path, calls(OWN.format("1000/0", 11 * 10**9, 10 * 10**9)))
+    days, _ = compared(engine)
+    row = days[5, "openrouter", "m"]
+    assert (row.told.cost, row.gap) == (10**9, {"own key": -(10**10), "provider fee": 10**9})
+
+
 def test_costs_that_are_not_by_model_are_compared_with_all_models_together(engine):
     say(engine, "openai_costs", "2026-10-01", "openai", "", "", "0.05")
     say(engine, "openai_usage", "2026-10-01", "openai", "m", requests=1)

@@ -1,5 +1,6 @@
 """Whose call costs what: failures, empty answers, own keys, answers out of a cache, and what a reported cost is not."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -169,4 +170,6 @@ def test_on_the_caller_s_own_key_the_fee_and_the_upstream_s_cost_are_reported_an
     )
     found = row(tmp_path, through_the_gateway(ANSWER % usage))
     assert found["reported_cost_picousd"] == 50_000_000 + 1_000_000_000
+    with sqlite3.connect(tmp_path / "callmeter.db") as ledger:
+        assert ledger.execute("SELECT own_key_cost FROM calls").fetchall() == [(1_000_000_000,)]
     assert found["cost_picousd"] == 100 * 10_000_000 + 2 * 14_450_000_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.core.errors import InputError
 from collector.core.money import MAX_COST, PICODOLLARS, parse_usd
@@ -15,19 +15,34 @@ _STATING = frozenset({"is_byok", *(path.split(".")[0] for path, _ in COST_PATHS)
 UPSTREAM_COST_PATH = "cost_details.upstream_inference_cost"
 
 
-def reported_cost(usage: Mapping[str, Any], problems: Problems) -> int | None:
-    """Picodollars the provider says it charged, None where it says nothing.
+class Reported(NamedTuple):
+    """What was charged, in picodollars; None where nothing is said.
+
+    `own_key_cost` is the part of `cost` that an own key paid upstream, 0 where that is not said; None: no own key.
+    """
+
+    cost: int | None = None
+    own_key_cost: int | None = None
+
+
+_NOTHING = Reported()
+
+
+def reported_cost(usage: Mapping[str, Any], problems: Problems) -> Reported:
+    """What the provider says it charged.
 
     On the caller's own key (`is_byok`) OpenRouter's `cost` is its fee alone and the upstream's cost comes on top;
     on its own key the same field repeats the cost and is not added.
     """
     if _STATING.isdisjoint(usage):
-        return None
+        return _NOTHING
     stated = ((value_at(usage, path), path, unit) for path, unit in COST_PATHS)
     cost = next((_picousd(*found, problems) for found in stated if _is_scalar(found[0])), None)
-    if usage.get("is_byok") is not True or not _is_scalar(upstream := value_at(usage, UPSTREAM_COST_PATH)):
-        return cost
-    return _total(cost, _picousd(upstream, UPSTREAM_COST_PATH, PICODOLLARS, problems))
+    if usage.get("is_byok") is not True:
+        return Reported(cost)
+    upstream = value_at(usage, UPSTREAM_COST_PATH)
+    paid = _picousd(upstream, UPSTREAM_COST_PATH, PICODOLLARS, problems) if _is_scalar(upstream) else None
+    return Reported(_total(cost, paid), paid or 0)
 
 
 def _is_scalar(value: object) -> bool:

@@ -26,6 +26,7 @@ class Reading(msgspec.Struct, frozen=True):
     problem: str | None = None
     service_tier: str | None = None
     reported_cost: int | None = None
+    own_key_cost: int | None = None  # of it, what an own key paid upstream
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -62,13 +63,14 @@ def read_usage(shape: str, usage: Mapping[str, Any]) -> Reading:
         others, other_problems = _read_parts(_compiled(table.shape.otherwise), usage)
         if not other_problems:
             meters, problems = others, other_problems
-    cost = reported_cost(usage, problems)
+    reported = reported_cost(usage, problems)
     return Reading(
         meters={name: n for name, n in reversed(meters.items()) if n or METERS[name].common},
         quality=Quality.EXACT if meters else Quality.NONE,
         problem="; ".join(problems)[:MAX_PROBLEM_CHARS] or None,
         service_tier=find_service_tier(shape, usage),
-        reported_cost=cost,
+        reported_cost=reported.cost,
+        own_key_cost=reported.own_key_cost,
     )
 
 

@@ -88,6 +88,7 @@ class CallLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service_tier: str | None = None
     native_finish_reason: str | None = None
     usage_problem: str | None = None
+    own_key_cost_picousd: Picousd | None = None
     app_title: str | None = None
     attempt_list: tuple[AttemptLine, ...] = ()
 
@@ -153,6 +154,7 @@ class _Reader:
             tags=line.tags or {},
             quality=_quality(line, meters),
             reported_cost=line.reported_cost_picousd,
+            own_key_cost=line.own_key_cost_picousd,
             attempts=tuple(self._attempt(each) for each in line.attempt_list),
             **self._charged(line),
             **texts,

@@ -108,6 +108,7 @@ def closed(
         usage_problem=reading.problem,
         service_tier=reading.service_tier or clip(seen.service_tier),
         reported_cost=reading.reported_cost,
+        own_key_cost=reading.own_key_cost,
         attempts=attempts,
     )
 

@@ -149,6 +149,7 @@ def generation(asker: Asker, provider: str, origin_id: str) -> Call | None:
         meters=_metered(told),
         quality=Quality.EXACT if told.native_tokens_prompt is not None else Quality.NONE,
         reported_cost=None if paid is None else _picodollars(paid),
+        own_key_cost=_picodollars(paid or Decimal(0)) if told.is_byok else None,
     )
 
 

@@ -71,6 +71,7 @@ EXTRA: dict[str, ColumnElement[Any]] = {
     "service_tier": name_of(_c.service_tier),
     "native_finish_reason": name_of(_c.native_finish_reason),
     "usage_problem": _c.usage_problem,
+    "own_key_cost_picousd": _c.own_key_cost,
     "app_title": select(names.c.label).where(names.c.id == _c.app).scalar_subquery(),
 }
 

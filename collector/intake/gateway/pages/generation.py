@@ -89,7 +89,10 @@ def _of_row(row: AnyRow, attempts: list[AnyRow]) -> Generation:
 
 def _of_call(call: Call, sources: Sources) -> Generation:
     charged = charge(call, sources.book) if sources.book else None
-    values = msgspec.structs.asdict(call) | {"reported_cost_picousd": call.reported_cost}
+    values = msgspec.structs.asdict(call) | {
+        "reported_cost_picousd": call.reported_cost,
+        "own_key_cost_picousd": call.own_key_cost,
+    }
     return Generation(
         id=call.id,
         call=values,
@@ -131,7 +134,7 @@ def shape(found: Generation) -> dict[str, Any]:
         "http_referer": call["app"],
         "user_agent": None,
         "external_user": call["user"],
-        "is_byok": False,
+        "is_byok": call["own_key_cost_picousd"] is not None,
         "streamed": bool(call["streamed"]),
         "cancelled": call["outcome"] == Outcome.CANCELLED,
         "finish_reason": call["finish_reason"],
