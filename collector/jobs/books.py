@@ -14,6 +14,7 @@ from collector.ledger.ingest import drain
 from collector.ledger.questions.ask import declared_zones
 from collector.ledger.rollups import declare
 from collector.ledger.schema import names
+from collector.ledger.touched import WHOLE, begin_proof, end_proof
 
 LOCK_WAIT_S = 10.0
 
@@ -35,12 +36,17 @@ def run_drain(work: Work) -> int:
 
 
 def run_check(work: Work) -> int:
-    """Proves the books; a difference fails the job."""
-    differences = check(work.engine, work.settings.journal_dir, work.progress)
+    """Proves the days that changed since the last proof, and closed months; how many days. A difference fails the job.
+
+    The first proof, and every one of the command `callmeter check`, is of the whole ledger.
+    """
+    touched = begin_proof(work.engine)
+    differences = check(work.engine, work.settings.journal_dir, work.progress, touched)
     differences += booked_differences(work.engine, declared_zones(work.engine))
     if differences:
         raise CallmeterError(f"{len(differences)} differences, first: {differences[0]}: run `callmeter check`")
-    return 0
+    end_proof(work.engine)
+    return sum(span.end - span.first for span in touched if span != WHOLE)
 
 
 def has_new_zone(work: Work) -> bool:

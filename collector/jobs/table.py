@@ -142,7 +142,7 @@ JOBS: tuple[Job, ...] = (
     Job(
         "check",
         DAY_S,
-        "prove that calls, sums, prices, closed months and the journal agree",
+        "prove what changed since the last time: calls, sums, prices, closed months and the journal",
         HOUR_S,
         books.run_check,
         lane=LONG,

@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
+from collector.core.periods import DAY_S, SECOND_US
 from collector.ledger.rows import AT, Row
 from collector.ledger.schema import adjustments, calls
+from collector.ledger.touched import WHOLE, Span
 
 _AT_ONCE = 10_000
+_DAY_US = DAY_S * SECOND_US
 _MONEY = [AT[name] for name in ("cost", "price", "unpriced_reason", "original_cost", "cost_stated")]
 _SUPERSEDED = list(adjustments.c.keys()).index("superseded")
 _INSERT = str(sa.insert(adjustments).compile(dialect=sqlite.dialect()))
@@ -48,22 +51,23 @@ def follow(connection: Connection, homes: Mapping[bytes, Home], batch: int) -> N
     )
 
 
-def broken_chains(connection: Connection) -> Iterator[str]:
-    """Calls whose adjustments do not lead from their first cost to their cost, one sentence each."""
+def broken_chains(connection: Connection, span: Span = WHOLE) -> Iterator[str]:
+    """Calls of a span whose adjustments do not lead from their first cost to their cost, one sentence each."""
+    within = span.within("calls.started_at", _DAY_US)
     a, c = adjustments.c, calls.c
     told = [a.call_id, a.old_cost, a.new_cost, a.old_price, a.new_price, a.old_reason, a.new_reason, a.old_stated]
     now = [c.id, c.cost, c.price, c.unpriced_reason, c.original_cost]
     chains = (
         sa.select(*told, *now)
         .select_from(adjustments.outerjoin(calls, c.id == a.call_id))
-        .where(a.superseded.is_(None))
+        .where(a.superseded.is_(None), sa.text(within))
         .order_by(a.call_id, a.n)
         .execution_options(yield_per=1_000)
     )
     for call_id, links in groupby(connection.execute(chains), key=lambda link: link.call_id):
         if problem := _chain_problem(list(links)):
             yield f"call {call_id.hex()}: {problem}"
-    yield from _unexplained(connection)
+    yield from _unexplained(connection, within)
 
 
 def _chain_problem(links: list[Any]) -> str | None:
@@ -86,12 +90,12 @@ def _chain_problem(links: list[Any]) -> str | None:
     return None
 
 
-def _unexplained(connection: Connection) -> Iterator[str]:
+def _unexplained(connection: Connection, within: str) -> Iterator[str]:
     """Calls whose cost changed, by their row, and that no adjustment tells of."""
     found = connection.exec_driver_sql(
-        "SELECT lower(hex(id)), cost, original_cost FROM calls AS c WHERE original_cost IS NOT NULL"
+        f"SELECT lower(hex(id)), cost, original_cost FROM calls WHERE {within} AND original_cost IS NOT NULL"
         " AND cost_stated IS NULL AND NOT EXISTS"
-        " (SELECT 1 FROM adjustments AS a WHERE a.call_id = c.id AND a.superseded IS NULL)"
+        " (SELECT 1 FROM adjustments AS a WHERE a.call_id = calls.id AND a.superseded IS NULL)"
     )
     for call_id, cost, original in found:
         yield f"call {call_id}: its cost was {original} and is {cost}, and no adjustment says why"

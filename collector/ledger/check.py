@@ -7,6 +7,7 @@
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
 4. The first cost of a call and its adjustments add up to its cost.
 5. Accepted = stored + merged + open + rejected, segment by segment, and with the journal's files.
+All of it, or 1 to 4 for spans of days only: the job that proves what was touched since the last time.
 """
 
 import sqlite3
@@ -30,8 +31,9 @@ from collector.ledger.priced import set_of
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of
 from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.books import counted_beyond
-from collector.ledger.rollups import Cells, Progress, all_probes, all_rows, health_floor
+from collector.ledger.rollups import Cells, Progress, all_rows, health_floor, probes_of, rows_of
 from collector.ledger.rows import AT, Row, meters_of
+from collector.ledger.touched import WHOLE, Span
 
 SHOWN = 20  # differences of one kind that are written out; the rest are counted
 
@@ -45,25 +47,32 @@ _ROW_KEYS = {"reason": "unpriced_reason"}
 _NAMED_KEYS = ("model", "provider", "app", "key", "user", "reason")
 
 
-def check(engine: Engine, journal_dir: Path | None = None, progress: Progress | None = None) -> list[str]:
+def check(
+    engine: Engine,
+    journal_dir: Path | None = None,
+    progress: Progress | None = None,
+    spans: Sequence[Span] = (WHOLE,),
+) -> list[str]:
     """All differences in the books, one sentence each; none when they agree.
 
     One state of the ledger is read, whatever is written meanwhile. With `journal_dir` the ledger's counts are held
-    against those of the writers too. `progress` is told of the calls that were looked at.
+    against those of the writers too. `progress` is told of the calls that were looked at. `spans` are the days whose
+    rows and cells are read; the journal's counts are always read whole.
     """
     with engine.connect() as connection:
-        finders: Sequence[Iterator[str]] = (
-            _quarters(connection),
-            _days(connection),
-            _users(connection),
-            _totals(connection),
-            _rows(connection, progress),
-            _attempts(connection),
-            broken_chains(connection),
-            _accounts(connection),
-        )
-        told = [sentence for found in finders for sentence in _shown(found)]
+        finders = [found for span in spans for found in _finders(connection, span, progress)]
+        told = [sentence for found in (*finders, _accounts(connection)) for sentence in _shown(found)]
     return told if journal_dir is None else [*told, *_shown(_files(engine, journal_dir))]
+
+
+def _finders(connection: Connection, span: Span, progress: Progress | None) -> Iterator[Iterator[str]]:
+    yield _quarters(connection, span)
+    yield _days(connection, span)
+    yield _users(connection, span)
+    yield _totals(connection, span)
+    yield _rows(connection, span, progress)
+    yield _attempts(connection, span)
+    yield broken_chains(connection, span)
 
 
 def _shown(found: Iterable[str]) -> Iterator[str]:
@@ -86,21 +95,22 @@ class _Side(NamedTuple):
     values: tuple[int, ...] = ()
 
 
-def _quarters(connection: Connection) -> Iterator[str]:
+def _quarters(connection: Connection, span: Span) -> Iterator[str]:
     keys = _keys_of(schema.usage_quarters)
-    whole = f"WHERE started_at / {_DAY_US} NOT IN {_PRUNED_DAYS}"
+    whole = f"WHERE {span.within('started_at', _DAY_US)} AND started_at / {_DAY_US} NOT IN {_PRUNED_DAYS}"
     calls = _Side("the calls", _from_rows(f"started_at / {_QUARTER_US}", keys[1:], whole))
-    where = f"WHERE quarter / {_DAY_QUARTERS} NOT IN {_PRUNED_DAYS}"
+    where = f"WHERE {span.within('quarter', _DAY_QUARTERS)} AND quarter / {_DAY_QUARTERS} NOT IN {_PRUNED_DAYS}"
     cells = _Side("the quarter-hour", f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM usage_quarters {where}")
     for key, sentence in _differences(connection, calls, cells, keys):
         yield f"{_clock(key[0] * QUARTER_S)}, {sentence}"
-    yield from _pruned(connection, keys[1:])
+    yield from _pruned(connection, span, keys[1:])
 
 
-def _pruned(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
+def _pruned(connection: Connection, span: Span, keys: Sequence[str]) -> Iterator[str]:
     """Of UTC days with pruned rows: what is left + what was pruned against the quarter cells."""
-    left = _from_rows(f"started_at / {_DAY_US}", keys, f"WHERE started_at / {_DAY_US} IN {_PRUNED_DAYS}")
-    gone = f"SELECT day, {_columns(keys)}, {_columns(_SUMS)} FROM pruned_days"
+    within = f"WHERE {span.within('started_at', _DAY_US)} AND started_at / {_DAY_US} IN {_PRUNED_DAYS}"
+    left = _from_rows(f"started_at / {_DAY_US}", keys, within)
+    gone = f"SELECT day, {_columns(keys)}, {_columns(_SUMS)} FROM pruned_days WHERE {span.within('day')}"
     summed = ", ".join(f'sum("{name}")' for name in _SUMS)
     named = ", ".join(["day", *(f'"{key}"' for key in keys), *(f'"{name}"' for name in _SUMS)])
     both = f"WITH told ({named}) AS ({left} UNION ALL {gone}) SELECT day, {_columns(keys)}, {summed} FROM told"
@@ -108,17 +118,18 @@ def _pruned(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
     cells = _Side(
         "the quarter-hours",
         f"SELECT quarter / {_DAY_QUARTERS}, {_columns(keys)}, {summed} FROM usage_quarters"
-        f" WHERE quarter / {_DAY_QUARTERS} IN {_PRUNED_DAYS} GROUP BY 1, {_columns(keys)}",
+        f" WHERE {span.within('quarter', _DAY_QUARTERS)} AND quarter / {_DAY_QUARTERS} IN {_PRUNED_DAYS}"
+        f" GROUP BY 1, {_columns(keys)}",
     )
     for key, sentence in _differences(connection, calls, cells, ("day", *keys)):
         yield f"{format_day(key[0])} in UTC, {sentence}"
 
 
-def _days(connection: Connection) -> Iterator[str]:
+def _days(connection: Connection, span: Span) -> Iterator[str]:
     """The day cells against the quarter cells."""
     keys = _keys_of(schema.usage_days)[2:]
     sums = ", ".join(f"sum({name})" for name in _SUMS)
-    for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.usage_days):
+    for zone, zone_id, day, start_us, end_us in _each_day(connection, span, schema.usage_days):
         within = (start_us // _QUARTER_US, end_us // _QUARTER_US)
         quarters = _Side(
             "the quarter-hours",
@@ -131,11 +142,11 @@ def _days(connection: Connection) -> Iterator[str]:
             yield f"{format_day(day)} in {zone}, {sentence}"
 
 
-def _users(connection: Connection) -> Iterator[str]:
+def _users(connection: Connection, span: Span) -> Iterator[str]:
     """The user cells against the rows; where rows were pruned, against the day cells, without users."""
     keys = _keys_of(schema.user_days)[2:]
     rows_from = instant_of(connection, ROWS_FROM)
-    for zone, zone_id, day, start_us, end_us in _each_day(connection, schema.user_days):
+    for zone, zone_id, day, start_us, end_us in _each_day(connection, span, schema.user_days):
         if start_us < rows_from:
             if start_us >= instant_of(connection, USERS_FROM + zone):
                 yield from _pruned_users(connection, zone, zone_id, day)
@@ -161,24 +172,28 @@ def _pruned_users(connection: Connection, zone: str, zone_id: int, day: int) -> 
         yield f"{format_day(day)} in {zone}, users, {sentence}"
 
 
-def _totals(connection: Connection) -> Iterator[str]:
+def _totals(connection: Connection, span: Span) -> Iterator[str]:
     """The totals by one dimension against the day cells and, of users, the user cells."""
     sums = ", ".join(f"sum({name})" for name in _SUMS)
     declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
+    within = span.wider(1).within("day")
     for dimension, code in schema.DIMENSION_CODES.items():
         table, value = ("user_days" if dimension == "user" else "usage_days"), (f'"{dimension}"' if dimension else "0")
-        days = f"SELECT zone, day, {value}, reason, outcome, {sums} FROM {table} GROUP BY 1, 2, 3, 4, 5"
-        totals = f"SELECT zone, day, value, reason, outcome, {_columns(_SUMS)} FROM day_totals WHERE dimension = {code}"
+        days = f"SELECT zone, day, {value}, reason, outcome, {sums} FROM {table} WHERE {within} GROUP BY 1, 2, 3, 4, 5"
+        where = f"dimension = {code} AND {within}"
+        totals = f"SELECT zone, day, value, reason, outcome, {_columns(_SUMS)} FROM day_totals WHERE {where}"
         keys = ("zone", "day", dimension, "reason", "outcome")
         for key, sentence in _differences(connection, _Side("the cells", days), _Side("the total", totals), keys):
             yield f"{format_day(key[1])} in {declared.get(key[0], key[0])}, totals by {dimension or 'day'}, {sentence}"
 
 
-def _each_day(connection: Connection, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
+def _each_day(connection: Connection, span: Span, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
     """Every day of a declared zone that has quarters or cells: zone, its id, day, start and end."""
-    quarters = connection.exec_driver_sql("SELECT DISTINCT quarter FROM usage_quarters").scalars().all()
+    where = span.within("quarter", _DAY_QUARTERS)
+    quarters = connection.exec_driver_sql(f"SELECT DISTINCT quarter FROM usage_quarters WHERE {where}").scalars().all()
+    near = sa.text(span.wider(1).within("day"))
     for zone, zone_id in zones(connection).items():
-        query = sa.select(table.c.day).where(table.c.zone == zone_id).distinct()
+        query = sa.select(table.c.day).where(table.c.zone == zone_id, near).distinct()
         days = {day_number(quarter * _QUARTER_US, zone) for quarter in quarters}
         for day in sorted(days.union(connection.execute(query).scalars())):
             yield zone, zone_id, day, *day_bounds(day, zone)
@@ -227,38 +242,43 @@ def _described(connection: Connection, keys: Sequence[str], key: Sequence[int]) 
     return " ".join([*parts, str(outcome) if outcome else f"outcome {values.get('outcome')}"])
 
 
-def _rows(connection: Connection, progress: Progress | None) -> Iterator[str]:
+def _rows(connection: Connection, span: Span, progress: Progress | None) -> Iterator[str]:
     """What has to be seen row by row: costs, and the health cells made anew."""
     shadow = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(""))
     try:
         with shadow.connect() as other:
             schema.health.create(other)
             copy_pruned(connection, other)
-            yield from _costs(connection, other, progress)
-            yield from health_differences(connection, other)
+            yield from _costs(connection, other, span, progress)
+            yield from health_differences(connection, other, span)
     finally:
         shadow.dispose()
 
 
-def _costs(connection: Connection, shadow: Connection, progress: Progress | None) -> Iterator[str]:
-    """Differences in cost; on the way all rows are counted into the health cells of `shadow`."""
-    cells = Cells(zones(connection), health_floor(connection))
+def _costs(connection: Connection, shadow: Connection, span: Span, progress: Progress | None) -> Iterator[str]:
+    """Differences in cost; on the way all rows are counted into the health cells of `shadow`.
+
+    Of a span with those of two days on both sides, so that every local day that it touches is counted whole.
+    """
+    cells, read = Cells(zones(connection), health_floor(connection)), span.wider(2)
     sets = _price_sets(connection)
-    in_all = connection.execute(sa.select(sa.func.count()).select_from(schema.calls)).scalar_one()
+    in_all = connection.exec_driver_sql(
+        f"SELECT count(*) FROM calls WHERE {read.within('started_at', _DAY_US)}"
+    ).scalar_one()
     done = 0
-    for some in all_rows(connection):
+    for some in all_rows(connection) if span == WHOLE else rows_of(connection, read):
         for row, attempts in some:
             cells.add(row, attempts)
             if (problem := _cost_problem(row, sets)) is not None:
                 yield f"call {row[0].hex()}: {problem}"
-        cells.write(shadow, {"health": "health"})
+        cells.write(shadow, {"health": "health"}, is_proof=True)
         done += len(some)
         if progress is not None:
-            progress(done, in_all)
-    for probes in all_probes(connection):
+            progress(done, max(done, in_all))
+    for probes in probes_of(connection, read):
         for probe in probes:
             cells.add_probe(probe)
-        cells.write(shadow, {"health": "health"})
+        cells.write(shadow, {"health": "health"}, is_proof=True)
 
 
 def _cost_problem(row: Row, sets: Mapping[int, PriceSet]) -> str | None:
@@ -280,10 +300,12 @@ def _cost_problem(row: Row, sets: Mapping[int, PriceSet]) -> str | None:
     return f"its cost is {cost}, its price set {price_set.id} makes it {priced.unpriced_reason or priced.cost}"
 
 
-def _attempts(connection: Connection) -> Iterator[str]:
+def _attempts(connection: Connection, span: Span) -> Iterator[str]:
+    within = f"SELECT call_id FROM attempts WHERE probe = 0 AND {span.within('started_at', _DAY_US)}"
+    of_span = "" if span == WHOLE else f" AND a.call_id IN ({within})"
     found = connection.exec_driver_sql(
         "SELECT lower(hex(a.call_id)), count(*), c.attempts FROM attempts AS a LEFT JOIN calls AS c ON c.id = a.call_id"
-        " WHERE a.probe = 0 GROUP BY a.call_id HAVING c.attempts IS NOT count(*)"
+        f" WHERE a.probe = 0{of_span} GROUP BY a.call_id HAVING c.attempts IS NOT count(*)"
     )
     for call_id, count, stated in found:
         told = "there is no such call" if stated is None else f"its row says {stated}"

@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 from collector.core.periods import DAY_S, SECOND_US, day_bounds, format_day
 from collector.ledger import schema
 from collector.ledger.names import name_of, zones
-from collector.ledger.rollups import HOURS, Health, health_of
+from collector.ledger.rollups import FIVE_MINUTES, HOURS, Health, health_of
 from collector.ledger.rows import Row
+from collector.ledger.touched import Span
 
 _DAY_US = DAY_S * SECOND_US
 _DAY_HOURS, _DAY_FIVES = 24, 288
@@ -23,10 +24,10 @@ def copy_pruned(connection: Connection, shadow: Connection) -> None:
         shadow.exec_driver_sql(f"INSERT INTO health VALUES ({marks})", tuple(row))
 
 
-def health_differences(connection: Connection, shadow: Connection) -> Iterator[str]:
-    """Differences between the health cells and those that `shadow` holds, made anew from the rows."""
+def health_differences(connection: Connection, shadow: Connection, span: Span) -> Iterator[str]:
+    """Differences between the health cells of a span and those that `shadow` holds, made anew from the rows."""
     columns = [column.name for column in schema.health.columns]
-    query = sa.select(schema.health).order_by(*schema.health.primary_key.columns)
+    query = sa.select(schema.health).where(_within(span)).order_by(*schema.health.primary_key.columns)
     kept, made = (each.execute(query.execution_options(yield_per=1000)) for each in (connection, shadow))
     coarse = _Coarse(connection)
     for key, cell, told in _side_by_side(map(tuple, kept), map(tuple, made)):
@@ -36,7 +37,17 @@ def health_differences(connection: Connection, shadow: Connection) -> Iterator[s
         grain, bucket, model, provider = key
         where = f"model {name_of(connection, model)} provider {name_of(connection, provider)}"
         yield f"health, grain {grain}, bucket {bucket}, {where}: the calls say {name} {_plain(a)}, the cell {_plain(b)}"
-    yield from _hours(connection, coarse)
+    yield from _hours(connection, coarse, span)
+
+
+def _within(span: Span) -> sa.TextClause:
+    """The cells of a span, and of every local day that it touches."""
+    finer = (
+        f"grain = {FIVE_MINUTES} AND {span.within('bucket', _DAY_FIVES)}",
+        f"grain = {HOURS} AND {span.within('bucket', _DAY_HOURS)}",
+    )
+    days = f"grain NOT IN ({FIVE_MINUTES}, {HOURS}) AND {span.wider(1).within('bucket')}"
+    return sa.text(" OR ".join((*finer, days)))
 
 
 class _Coarse:
@@ -58,10 +69,10 @@ class _Coarse:
         return bool(self.days & set(range(start // _DAY_US, (end - 1) // _DAY_US + 1)))
 
 
-def _hours(connection: Connection, coarse: _Coarse) -> Iterator[str]:
+def _hours(connection: Connection, coarse: _Coarse, span: Span) -> Iterator[str]:
     """Of days with pruned rows: the hours against the day cell in UTC."""
     h, utc = schema.health.c, zones(connection).get("UTC")
-    for day in sorted(coarse.days):
+    for day in sorted(day for day in coarse.days if span.first <= day < span.end):
         sums: dict[tuple[int, int], Health] = {}
         within = sa.and_(h.grain == HOURS, h.bucket >= day * _DAY_HOURS, h.bucket < (day + 1) * _DAY_HOURS)
         for row in connection.execute(sa.select(schema.health).where(within)):

@@ -21,11 +21,12 @@ from collector.core.errors import LedgerError
 from collector.core.histograms import Histogram
 from collector.core.meters import COMMON_METERS, METERS
 from collector.core.outcomes import OUTCOME_CODES, Outcome
-from collector.core.periods import QUARTER_S, SECOND_US, check_zone, day_bounds, day_number, format_day
+from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, check_zone, day_bounds, day_number, format_day
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of, raise_instant
 from collector.ledger.rows import AT, METERS_AT, METERS_END, Row, sparse_of
+from collector.ledger.touched import WHOLE, Span, touch
 
 FIVE_MINUTES, HOURS = 0, 1  # grains of health cells; a larger one is the id of a zone
 FIVE_MINUTE_DAYS = 8
@@ -36,6 +37,7 @@ Key = tuple[Any, ...]
 Progress = Callable[[int, int], None]  # calls done, calls in all
 
 _QUARTER_US = QUARTER_S * SECOND_US
+_DAY_US = DAY_S * SECOND_US
 _FIVE_US = 300 * SECOND_US
 _DAY_FIVES = 288
 _ROWS_AT_ONCE = 5_000
@@ -140,8 +142,13 @@ class Cells:
             days = self._days_of(row[5] // _QUARTER_US)
             self._health_at(row[5], days, row[4], row[3]).counts[slot] += sign
 
-    def write(self, connection: Connection, names: Mapping[str, str] | None = None) -> None:
-        """Adds everything counted to the tables and forgets it. `names` stands other tables in for the usual ones."""
+    def write(self, connection: Connection, names: Mapping[str, str] | None = None, *, is_proof: bool = False) -> None:
+        """Adds everything counted to the tables and forgets it. `names` stands other tables in for the usual ones.
+
+        The days are touched by it, unless it is a proof that touches nothing.
+        """
+        if not is_proof:
+            touch(connection, self._touched())
         made: dict[Table, list[Row]] = {}
         for rollup in ROLLUPS:
             name = (names or {}).get(rollup.table.name, rollup.table.name)
@@ -153,6 +160,11 @@ class Cells:
                 made[rollup.table] = self._usage_rows(rollup.table, made)
                 _write_usage(connection, rollup.table, name, made[rollup.table])
         self._forget()
+
+    def _touched(self) -> set[int]:
+        """The UTC days of what was counted."""
+        quarters = {key[0] // (DAY_S // QUARTER_S) for key in self._usage}
+        return quarters | {key[1] // (24 if key[0] == HOURS else _DAY_FIVES) for key in self._health}
 
     def _forget(self) -> None:
         self._usage: dict[Key, Sums] = defaultdict(_no_sums)
@@ -339,9 +351,26 @@ def all_rows(connection: Connection) -> Iterator[list[tuple[Row, list[Row]]]]:
         last = rows[-1][0]
 
 
-def all_probes(connection: Connection) -> Iterator[list[Row]]:
-    """All probes, rows of the attempts table, some thousands at a time."""
-    found = connection.exec_driver_sql("SELECT * FROM attempts WHERE probe = 1")
+def rows_of(connection: Connection, span: Span) -> Iterator[list[tuple[Row, list[Row]]]]:
+    """Like `all_rows`, of the calls that began in a span or of which an attempt did, in no order."""
+    within = span.within("started_at", _DAY_US)
+    found = connection.exec_driver_sql(
+        f"SELECT * FROM calls WHERE {within} UNION ALL SELECT * FROM calls WHERE NOT ({within})"
+        f" AND id IN (SELECT call_id FROM attempts WHERE probe = 0 AND {within})"
+    )
+    while rows := found.fetchmany(_ROWS_AT_ONCE):
+        ids = [row[0] for row in rows]
+        attempts: dict[bytes, list[Row]] = {}
+        query = sa.select(schema.attempts).where(schema.attempts.c.call_id.in_(ids), schema.attempts.c.probe == 0)
+        for row in connection.execute(query.order_by(schema.attempts.c.call_id, schema.attempts.c.n)):
+            attempts.setdefault(row[0], []).append(tuple(row))
+        yield [(tuple(row), attempts.get(row[0], [])) for row in rows]
+
+
+def probes_of(connection: Connection, span: Span) -> Iterator[list[Row]]:
+    """The probes of a span, rows of the attempts table, some thousands at a time."""
+    within = span.within("started_at", _DAY_US)
+    found = connection.exec_driver_sql(f"SELECT * FROM attempts WHERE probe = 1 AND {within}")
     while some := found.fetchmany(_ROWS_AT_ONCE):
         yield [tuple(row) for row in some]
 
@@ -356,7 +385,7 @@ def _count_all(connection: Connection, cells: Cells, progress: Progress | None) 
         done += len(rows)
         if progress is not None:
             progress(done, in_all)
-    for probes in all_probes(connection):
+    for probes in probes_of(connection, WHOLE):
         for probe in probes:
             cells.add_probe(probe)
         cells.write(connection)
