@@ -46,7 +46,7 @@ class Probes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How configured endpoints are probed, under [probes]: by listing models, which is free."""
 
     enabled: bool = True
-    timeout_s: Seconds = 10.0
+    timeout_s: Annotated[float, Meta(gt=0, le=30)] = 10.0
     token_calls_per_day: Annotated[int, Meta(ge=0, le=144)] = 0  # each costs a few tokens of an endpoint; 0: never
     token_models: tuple[str, ...] = ()  # none: every endpoint
 

@@ -1,39 +1,57 @@
 """Probes: one request to each configured provider, written as attempts of its endpoints that no call asked for.
 
 Free by default: the list of models. A probe that spends tokens is opt-in, asks for one token, and is counted per day.
-Requests go out in parallel, each at a moment of its own, and none lasts longer than its limit.
+Requests go out in parallel, each at a moment of its own, and none lasts longer than its limit. What could not be asked,
+or not in time, is absent: nothing is known of it.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 
 from collector.core.calls import Attempt, new_call_id
 from collector.core.errors import SettingsError
 from collector.core.outcomes import Facts, decide
 from collector.core.told import Probe
+from collector.intake.gateway.routing import operations_of
 from collector.intake.pulls import HEADERS
 from collector.provider_keys import provider_key
 from collector.settings import Provider, Settings
 
 JITTER_S = 5.0
-AT_ONCE = 20
+AT_ONCE = 50
+WITHIN_S = 45.0  # all of them
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 ALL_MODELS = ""
+_SAID = [{"role": "user", "content": "."}]
+# operation -> path, and what asks for the least of it besides the model
+LEAST: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/chat/completions", {"max_tokens": 1, "messages": _SAID}),
+    "messages": ("/messages", {"max_tokens": 1, "messages": _SAID}),
+    "completions": ("/completions", {"max_tokens": 1, "prompt": "."}),
+    "embeddings": ("/embeddings", {"input": "."}),
+    "responses": ("/responses", {"max_output_tokens": 16, "input": "."}),
+}
 
 
 class Target(NamedTuple):
-    """What is probed: a provider, and the models that it stands for. `model`: the one to spend a token on."""
+    """What is probed: a provider, and the models it stands for. `operation`: of LEAST, for a token of its model."""
 
     name: str
     provider: Provider
     models: tuple[str, ...]
-    model: str | None = None
+    operation: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    error: Any = None
 
 
 def targets(settings: Settings) -> list[Target]:
@@ -47,14 +65,14 @@ def targets(settings: Settings) -> list[Target]:
 
 
 def token_targets(settings: Settings) -> list[Target]:
-    """The endpoints on which a token may be spent."""
-    chosen = settings.probes.token_models
-    return [
-        Target(target.name, target.provider, (model,), model)
-        for target in targets(settings)
-        for model in target.models
-        if model and target.provider.kind != "anthropic" and (not chosen or model in chosen)
-    ]
+    """The endpoints on which a token may be spent, each by the first operation that it serves."""
+    chosen, found = settings.probes.token_models, {}
+    for endpoint in settings.endpoints:
+        provider, model = settings.providers.get(endpoint.provider), endpoint.upstream_model or endpoint.model
+        if provider is not None and not provider.pass_key and (not chosen or model in chosen):
+            operation = operations_of(endpoint, provider)[0]
+            found[endpoint.provider, model] = Target(endpoint.provider, provider, (model,), operation)
+    return list(found.values())
 
 
 def probe(
@@ -63,23 +81,32 @@ def probe(
     now_us: Callable[[], int],
     jitter_s: float = JITTER_S,
     environ: Mapping[str, str] = os.environ,
+    within_s: float = WITHIN_S,
 ) -> list[Probe]:
-    """Probes all targets; those that could not be sent at all, for want of their key, are absent: unknown."""
-    return asyncio.run(_probe_all(some, timeout_s, now_us, jitter_s, environ))
+    """Probes all targets; those that could not be asked, for want of their key or of time, are absent: unknown."""
+    return asyncio.run(_probe_all(some, timeout_s, now_us, jitter_s, environ, within_s))
 
 
 async def _probe_all(
-    some: Sequence[Target], timeout_s: float, now_us: Callable[[], int], jitter_s: float, environ: Mapping[str, str]
+    some: Sequence[Target],
+    timeout_s: float,
+    now_us: Callable[[], int],
+    jitter_s: float,
+    environ: Mapping[str, str],
+    within_s: float,
 ) -> list[Probe]:
-    slots = asyncio.Semaphore(AT_ONCE)
+    slots, found = asyncio.Semaphore(AT_ONCE), dict[int, list[Probe]]()
     async with httpx.AsyncClient(timeout=timeout_s, follow_redirects=False) as client:
 
-        async def one(target: Target) -> list[Probe]:
+        async def one(place: int) -> None:
             await asyncio.sleep(random.uniform(0, jitter_s))
             async with slots:
-                return await _probe(client, target, timeout_s, now_us, environ)
+                found[place] = await _probe(client, some[place], timeout_s, now_us, environ)
 
-        return [found for each in await asyncio.gather(*map(one, some)) for found in each]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*map(one, range(len(some))))
+    return [each for place in sorted(found) for each in found[place]]
 
 
 async def _probe(
@@ -98,14 +125,14 @@ async def _probe(
 
 def _request(client: httpx.AsyncClient, target: Target, key: str | None) -> httpx.Request:
     base, headers = target.provider.base_url.rstrip("/"), HEADERS[target.provider.kind](key)
-    if target.model is None:
+    if target.operation is None:
         return client.build_request("GET", f"{base}/models", headers=headers)
-    asked = {"model": target.model, "max_tokens": 1, "messages": [{"role": "user", "content": "."}]}
-    return client.build_request("POST", f"{base}/chat/completions", headers=headers, json=asked)
+    path, least = LEAST[target.operation]
+    return client.build_request("POST", base + path, headers=headers, json={"model": target.models[0], **least})
 
 
 async def _facts(client: httpx.AsyncClient, request: httpx.Request, timeout_s: float, holder: str) -> Facts:
-    """How it ended. A list of models that is no JSON is a malformed answer."""
+    """How it ended. What is no JSON is a malformed answer, and an error inside a 200 is one."""
     try:
         async with asyncio.timeout(timeout_s):
             answer = await client.send(request, stream=True)
@@ -118,19 +145,24 @@ async def _facts(client: httpx.AsyncClient, request: httpx.Request, timeout_s: f
     except (httpx.HTTPError, httpx.InvalidURL):
         return Facts(None, "connect", failure="connect")
     status = answer.status_code
-    if answer.is_success and body.lstrip()[:1] not in (b"{", b"["):
+    if not answer.is_success:
+        return Facts(status, None, "ours" if holder == "ours" else "unknown")
+    try:
+        told = msgspec.json.decode(body, type=_Answer | list[Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return Facts(status, "malformed", failure="malformed")
-    return Facts(status, None, "ours" if holder == "ours" else "unknown")
+    return Facts(status, error_inside=isinstance(told, _Answer) and bool(told.error))
 
 
 async def _body(answer: httpx.Response) -> bytes:
-    """The beginning of the body; all of it is read, up to a bound."""
-    first, size = b"", 0
+    """All of the body; one beyond its bound is cut, and then it is malformed."""
+    pieces, size = [], 0
     async for piece in answer.aiter_bytes():
-        first, size = first or piece, size + len(piece)
+        pieces.append(piece)
+        size += len(piece)
         if size > MAX_ANSWER_BYTES:
             break
-    return first
+    return b"".join(pieces)
 
 
 def _attempts(target: Target, facts: Facts, started_at: int, latency_ms: int) -> Iterable[Probe]:

@@ -1,13 +1,16 @@
 """Probes: free unless asked otherwise, in parallel, within their time, and what did not run is unknown."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from collector.core.outcomes import Outcome
-from collector.intake.probes import probe, targets, token_targets
+from collector.intake.gateway.operations import OPERATIONS
+from collector.intake.probes import LEAST, probe, targets, token_targets
 from collector.jobs import job_named
 from collector.jobs.probes import may_spend
 from collector.jobs.runs import begin
@@ -53,6 +56,10 @@ def test_a_provider_is_asked_once_for_its_models_and_every_endpoint_has_its_atte
         (Reply(status=401), Outcome.PROVIDER_FAULT),  # the key is ours
         (Reply(status=429), Outcome.RATE_LIMITED),
         (Reply(b"<html>"), Outcome.PROVIDER_FAULT),
+        (Reply(b'{"data": ['), Outcome.PROVIDER_FAULT),
+        (Reply({"error": {"message": "overloaded"}}), Outcome.PROVIDER_FAULT),  # 200 alone is no success
+        (Reply({"error": None, "data": []}), Outcome.OK),
+        (Reply([]), Outcome.OK),
         (Reply(b""), Outcome.PROVIDER_FAULT),
         (Reply({"data": []}, wait_s=1.0), Outcome.PROVIDER_FAULT),
         (Reply({"data": [1] * 50}, drip_s=0.05), Outcome.PROVIDER_FAULT),
@@ -124,6 +131,59 @@ def test_tokens_are_spent_only_where_asked_for_and_one_at_a_time(
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
     assert asked.body == b'{"model":"y","max_tokens":1,"messages":[{"role":"user","content":"."}]}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "operations", "path", "least"),
+    [
+        ("anthropic", None, "/messages", {"max_tokens": 1, "messages": [{"role": "user", "content": "."}]}),
+        ("openai", ["embeddings"], "/embeddings", {"input": "."}),
+        ("openai", ["completions"], "/completions", {"max_tokens": 1, "prompt": "."}),
+        ("openai", ["responses", "chat"], "/responses", {"max_output_tokens": 16, "input": "."}),
+        ("openrouter", ["messages"], "/messages", {"max_tokens": 1, "messages": [{"role": "user", "content": "."}]}),
+    ],
+)
+def test_an_endpoint_is_asked_in_the_dialect_that_it_serves(
+    kind: str, operations: list[str] | None, path: str, least: dict[str, object], tmp_path: Path
+) -> None:
+    listed = f"operations = {operations}\n" if operations else ""
+    with answering(lambda _: Reply({})) as server:
+        settings = settings_of(
+            tmp_path,
+            f'[providers.a]\nbase_url = "{server.url}/v1"\nkind = "{kind}"\napi_key_env = "KEY_A"\n'
+            f'[[endpoints]]\nmodel = "x"\nprovider = "a"\n{listed}[probes]\ntoken_calls_per_day = 1\n',
+        )
+        (found,) = probe(token_targets(settings), 5.0, lambda: NOON, 0.0, ENV)
+    (asked,) = server.asked
+    assert (asked.method, asked.path, json.loads(asked.body)) == ("POST", f"/v1{path}", {"model": "x", **least})
+    assert (found.attempt.model, found.attempt.outcome) == ("x", Outcome.OK)
+    is_theirs = kind == "anthropic"
+    assert asked.headers.get("x-api-key") == ("sk-secret-a" if is_theirs else None)
+    assert asked.headers.get("anthropic-version") == ("2023-06-01" if is_theirs else None)
+    assert asked.headers.get("authorization") == (None if is_theirs else "Bearer sk-secret-a")
+
+
+def test_every_operation_has_its_least_request() -> None:
+    assert LEAST.keys() == {operation.name for operation in OPERATIONS}
+    assert {operation.name: operation.path for operation in OPERATIONS} == {
+        name: path for name, (path, _) in LEAST.items()
+    }
+
+
+def test_what_did_not_answer_while_there_was_time_is_unknown_and_the_others_are_kept(tmp_path: Path) -> None:
+    with answering(lambda asked: Reply({"data": []}, wait_s=5 if "slow" in asked.path else 0)) as server:
+        text = "".join(f'[providers.{name}]\nbase_url = "{server.url}/{name}"\n' for name in ("slow", "quick"))
+        found = probe(targets(settings_of(tmp_path, text)), 20.0, lambda: NOON, 0.0, {}, within_s=1.5)
+    assert [each.attempt.provider for each in found] == ["quick"]
+
+
+def test_probes_start_at_moments_of_their_own(tmp_path: Path) -> None:
+    came: list[float] = []
+    with answering(lambda _: (came.append(time.monotonic()), Reply({}))[1]) as server:
+        text = "".join(f'[providers.p{n}]\nbase_url = "{server.url}"\n' for n in range(20))
+        probe(targets(settings_of(tmp_path, text)), 20.0, lambda: NOON, 2.0, {})
+    assert len(came) == 20
+    assert len({int(at * 4) for at in came}) >= 4  # quarters of a second
 
 
 def test_the_days_cap_holds_whatever_became_of_a_run(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _route(name: str, provider: Provider, endpoint: Endpoint | None = None) -> R
     return msgspec.structs.replace(
         route,
         upstream_model=endpoint.upstream_model or endpoint.model,
-        operations=endpoint.operations or _USUAL.get(provider.kind, ("chat",)),
+        operations=operations_of(endpoint, provider),
         quantization=(endpoint.quantization or "unknown").lower(),
         context_tokens=endpoint.context_tokens,
         max_output_tokens=endpoint.max_output_tokens,
@@ -109,3 +109,8 @@ def _key_holder(provider: Provider) -> str:
     if provider.api_key_env or provider.api_key_file:
         return "ours"
     return "caller" if provider.pass_key else "unknown"
+
+
+def operations_of(endpoint: Endpoint, provider: Provider) -> tuple[str, ...]:
+    """What an endpoint serves: as it lists it, else what a provider of its kind mostly does."""
+    return endpoint.operations or _USUAL.get(provider.kind, ("chat",))
