@@ -13,7 +13,7 @@ from typing import NamedTuple
 from collector.intake.pulls import anthropic, openai, openrouter
 from collector.intake.pulls.asking import anthropic as anthropic_headers
 from collector.intake.pulls.asking import bearer
-from collector.intake.pulls.sums import Read
+from collector.intake.pulls.sums import STEP_DAYS, Read
 
 
 class Api(NamedTuple):
@@ -39,10 +39,10 @@ PULLS = (
     Api("openrouter_activity", "openrouter", "activity", openrouter.activity, 1, openrouter.HISTORY_DAYS, 3, True),
     Api("openrouter_credits", "openrouter", "credits", openrouter.credits, 1, 1, 0, now=True),
     Api("openrouter_key", "openrouter", "key", openrouter.key_usage, 1, 1, 0, now=True),
-    Api("openai_usage", "openai", "usage", openai.usage, openai.STEP_DAYS, HISTORY, 3),
-    Api("openai_costs", "openai", "costs", openai.costs, openai.STEP_DAYS, HISTORY, 7),
-    Api("anthropic_usage", "anthropic", "usage", anthropic.usage, anthropic.STEP_DAYS, HISTORY, 3),
-    Api("anthropic_costs", "anthropic", "costs", anthropic.costs, anthropic.STEP_DAYS, HISTORY, 7, True),
+    Api("openai_usage", "openai", "usage", openai.usage, STEP_DAYS, HISTORY, 3),
+    Api("openai_costs", "openai", "costs", openai.costs, STEP_DAYS, HISTORY, 7),
+    Api("anthropic_usage", "anthropic", "usage", anthropic.usage, STEP_DAYS, HISTORY, 3),
+    Api("anthropic_costs", "anthropic", "costs", anthropic.costs, STEP_DAYS, HISTORY, 7, True),
 )
 HEADERS: Mapping[str, Callable[[str | None], dict[str, str]]] = {
     "openai": bearer,

@@ -15,10 +15,9 @@ from collector.core.money import parse_unit_price
 from collector.core.periods import format_day
 from collector.core.told import ProviderSum
 from collector.intake.pulls.asking import Asker, plain
-from collector.intake.pulls.sums import Days, Reading, day_of, pages
+from collector.intake.pulls.sums import Days, Reading, buckets, day_of
 
 R = TypeVar("R")
-STEP_DAYS = 31
 CENTS = 100
 
 
@@ -52,16 +51,10 @@ class _Bucket(msgspec.Struct, Generic[R]):
     results: list[R]
 
 
-class _Page(msgspec.Struct, Generic[R]):
-    data: list[_Bucket[R]]
-    has_more: bool = False
-    next_page: str | None = None
-
-
 def usage(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
     """Tokens by model, API key, service tier and context window; how many requests is not stated."""
     groups = ("model", "api_key_id", "service_tier", "context_window")
-    for bucket in _buckets(asker, "/organizations/usage_report/messages", _Page[_Usage], groups, days, reading):
+    for bucket in _buckets(asker, "/organizations/usage_report/messages", _Bucket[_Usage], groups, days, reading):
         for each in bucket.results:
             line = ", ".join(filter(None, (plain(each.service_tier), plain(each.context_window))))
             yield ProviderSum(
@@ -79,7 +72,7 @@ def usage(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
 def costs(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
     """What is billed, by workspace and description; there is no grouping by key."""
     groups = ("workspace_id", "description")
-    for bucket in _buckets(asker, "/organizations/cost_report", _Page[_Cost], groups, days, reading):
+    for bucket in _buckets(asker, "/organizations/cost_report", _Bucket[_Cost], groups, days, reading):
         for each in bucket.results:
             yield ProviderSum(
                 reading.source,
@@ -94,17 +87,14 @@ def costs(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
 
 
 def _buckets(
-    asker: Asker, path: str, kind: type[_Page[R]], groups: tuple[str, ...], days: Days, reading: Reading
+    asker: Asker, path: str, kind: type[_Bucket[R]], groups: tuple[str, ...], days: Days, reading: Reading
 ) -> Iterator[_Bucket[R]]:
     params = [
         ("starting_at", f"{format_day(days.first)}T00:00:00Z"),
         ("ending_at", f"{format_day(days.end)}T00:00:00Z"),
-        ("bucket_width", "1d"),
-        ("limit", str(STEP_DAYS)),
         *(("group_by[]", group) for group in groups),
     ]
-    for page in pages(asker, path, kind, params, reading.max_pages):
-        yield from page.data
+    return buckets(asker, path, kind, params, reading.max_pages)
 
 
 def _meters(each: _Usage) -> dict[str, int]:

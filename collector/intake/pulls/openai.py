@@ -15,10 +15,9 @@ from collector.core.money import parse_usd
 from collector.core.periods import DAY_S
 from collector.core.told import ProviderSum
 from collector.intake.pulls.asking import Asker, plain
-from collector.intake.pulls.sums import Days, Reading, day_of, disjoint, pages
+from collector.intake.pulls.sums import Days, Reading, buckets, day_of, disjoint
 
 R = TypeVar("R")
-STEP_DAYS = 31  # the most buckets of a day that usage gives at once
 # path -> the groups that it knows
 USAGE = {
     "completions": ("model", "api_key_id", "batch"),
@@ -62,16 +61,10 @@ class _Bucket(msgspec.Struct, Generic[R]):
     results: list[R]
 
 
-class _Page(msgspec.Struct, Generic[R]):
-    data: list[_Bucket[R]]
-    has_more: bool = False
-    next_page: str | None = None
-
-
 def usage(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
     """Requests and tokens by model and API key, of every kind of request."""
     for line, groups in USAGE.items():
-        for bucket in _buckets(asker, f"/organization/usage/{line}", _Page[_Usage], groups, days, reading):
+        for bucket in _buckets(asker, f"/organization/usage/{line}", _Bucket[_Usage], groups, days, reading):
             for each in bucket.results:
                 told = f"{line}, batch" if each.batch else line
                 yield ProviderSum(
@@ -90,7 +83,7 @@ def usage(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
 def costs(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
     """What is billed, by line item and API key; a line item such as `gpt-4o-2024-08-06, input` names its model."""
     groups = ("line_item", "api_key_id")
-    for bucket in _buckets(asker, "/organization/costs", _Page[_Cost], groups, days, reading):
+    for bucket in _buckets(asker, "/organization/costs", _Bucket[_Cost], groups, days, reading):
         for each in bucket.results:
             line = plain(each.line_item)
             yield ProviderSum(
@@ -106,17 +99,14 @@ def costs(asker: Asker, reading: Reading, days: Days) -> Iterator[ProviderSum]:
 
 
 def _buckets(
-    asker: Asker, path: str, kind: type[_Page[R]], groups: tuple[str, ...], days: Days, reading: Reading
+    asker: Asker, path: str, kind: type[_Bucket[R]], groups: tuple[str, ...], days: Days, reading: Reading
 ) -> Iterator[_Bucket[R]]:
     params = [
         ("start_time", str(days.first * DAY_S)),
         ("end_time", str(days.end * DAY_S)),
-        ("bucket_width", "1d"),
-        ("limit", str(STEP_DAYS)),
         *(("group_by", group) for group in groups),
     ]
-    for page in pages(asker, path, kind, params, reading.max_pages):
-        yield from page.data
+    return buckets(asker, path, kind, params, reading.max_pages)
 
 
 def _meters(each: _Usage) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What the usage APIs have in common: days in pieces, rows of one key added up, a mark where days were read whole."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from collector.core.told import ProviderSum, SumsRead
 from collector.intake.pulls.asking import Asker, Params
 
 MAX_ROWS = 200_000  # of one piece
+STEP_DAYS = 31  # the most buckets of a day that OpenAI and Anthropic give at once
 
 
 class Days(NamedTuple):
@@ -29,14 +30,17 @@ class Reading(NamedTuple):
     max_pages: int = 2_000
 
 
-class Page(Protocol):
-    """One page of an answer."""
-
-    has_more: bool
-    next_page: str | None
+B = TypeVar("B")
 
 
-P = TypeVar("P", bound=Page)
+class Page(msgspec.Struct, Generic[B]):
+    """One page of an answer: buckets of a day each."""
+
+    data: list[B]
+    has_more: bool = False
+    next_page: str | None = None
+
+
 Read = Callable[[Asker, Reading, Days], Iterator[ProviderSum]]
 
 
@@ -90,12 +94,13 @@ def disjoint(
     return {**stated, rest: left}
 
 
-def pages(asker: Asker, path: str, kind: type[P], params: Params, max_pages: int) -> Iterator[P]:
-    """All pages of an answer. Raises SourceError for a page that follows itself, and for too many."""
+def buckets(asker: Asker, path: str, kind: type[B], params: Params, max_pages: int) -> Iterator[B]:
+    """The buckets of all pages of an answer. Raises SourceError for a page that follows itself, and for too many."""
     page: str | None = None
+    daily = [*params, ("bucket_width", "1d"), ("limit", str(STEP_DAYS))]
     for _ in range(max_pages):
-        answer = asker.get(path, kind, [*params, ("page", page)] if page else params)
-        yield answer
+        answer = asker.get(path, Page[kind], [*daily, ("page", page)] if page else daily)  # type: ignore[valid-type]
+        yield from answer.data
         if not answer.has_more or not answer.next_page:
             return
         if answer.next_page == page:
