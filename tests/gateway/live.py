@@ -126,7 +126,14 @@ async def serving(settings: Settings, book: PriceBook | None = None) -> AsyncIte
     app = Gateway(services, KeyNames(b"0123456789abcdef"))
     bound = bind("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(app, http=Protocol, ws="none", lifespan="on", log_level="warning", timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            http=Protocol.within(settings.limits),
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
     )
     task = asyncio.create_task(server.serve(sockets=[bound]))
     try:

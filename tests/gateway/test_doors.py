@@ -42,13 +42,16 @@ NOW_US = 1_790_000_000_000_000
         (b"0.0.0.0", False),
         (b"192.168.1.5:8484", False),
         (b"[::2]:8484", False),
+        (b"localhost:80@evil.example", False),
+        (b"[::1]evil.example", False),
+        (b"localhost.", False),
     ],
 )
 def test_only_this_machines_loopback_is_a_host(host: bytes, is_ours: bool) -> None:
     assert is_loopback_host(host) is is_ours
 
 
-@pytest.mark.parametrize("origin", [b"https://evil.example", b"http://localhost:3000", b"null"])
+@pytest.mark.parametrize("origin", [b"https://evil.example", b"http://localhost:3000", b"null", b""])
 def test_a_web_page_is_refused_whatever_its_origin(origin: bytes) -> None:
     with pytest.raises(Refusal, match="web pages may not call"):
         check_source({b"host": b"localhost", b"origin": origin})

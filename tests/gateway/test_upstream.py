@@ -156,6 +156,18 @@ def test_what_is_no_answer_is_a_named_failure(script: bytes, failure: tuple[str,
     assert failure_of(send) == failure
 
 
+@pytest.mark.parametrize("piece", [b"y" * 1000, b"X-A: b\r\n" * 100, b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"])
+def test_a_head_without_an_end_is_given_up(piece: bytes) -> None:
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(piece if piece.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX-")
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    assert failure_of(send) == ("malformed", "malformed_answer")
+
+
 def test_what_came_before_a_cut_is_given_first() -> None:
     async def main() -> None:
         cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nwor"

@@ -1,5 +1,6 @@
 """What is let in at the door: programs on this machine, not web pages, and bodies of a bounded size."""
 
+import re
 from collections.abc import Container, Mapping
 from functools import lru_cache
 
@@ -8,6 +9,8 @@ from collector.settings import Limits
 
 JSON = b"application/json"
 _BLANK = b" \t"
+_DECISIVE = (b"host", b"origin", b"content-type", b"content-encoding", b"authorization", b"x-api-key")
+_LOOPBACK = re.compile(rb"(?:localhost|\[::1\]|127\.(\d{1,3})\.(\d{1,3})\.(\d{1,3}))(?::\d*)?")
 
 
 def check_source(
@@ -21,7 +24,8 @@ def check_source(
     if not is_public and not is_loopback_host(host):
         name = _shown(host)
         raise Refusal(403, "foreign_host", f"the Host {name} is not this machine: call http://127.0.0.1 or localhost")
-    if (origin := headers.get(b"origin")) and origin not in origins:
+    origin = headers.get(b"origin")
+    if origin is not None and origin not in origins:
         message = (
             f"the Origin {_shown(origin)} is not listed: web pages may not call the gateway; call it from a program,"
             " or list it in allowed_origins"
@@ -73,6 +77,16 @@ def check_head(sent: list[tuple[bytes, bytes]], limits: Limits) -> None:
         raise Refusal(431, "headers_too_large", message)
 
 
+def check_once(sent: list[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a header that decides and stands twice (400): what is before the gateway may have read the other one."""
+    if len(sent) == len(headers):
+        return
+    names = [name for name, _ in sent]
+    for name in _DECISIVE:
+        if names.count(name) > 1:
+            raise Refusal(400, "invalid_request", f"the header {name.decode()} stands twice: send it once")
+
+
 def too_large(length: int, limits: Limits) -> Refusal:
     """The refusal of a body of `length` bytes or more."""
     message = (
@@ -84,14 +98,8 @@ def too_large(length: int, limits: Limits) -> Refusal:
 @lru_cache(maxsize=64)
 def is_loopback_host(host: bytes) -> bool:
     """Whether a Host header, with or without a port, names this machine's loopback."""
-    name = host.decode("latin-1").lower()
-    name = name.partition("]")[0].removeprefix("[") if name.startswith("[") else name.rpartition(":")[0] or name
-    return name in ("localhost", "::1") or _is_loopback_ip4(name)
-
-
-def _is_loopback_ip4(name: str) -> bool:
-    parts = name.split(".")
-    return len(parts) == 4 and parts[0] == "127" and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts)
+    found = _LOOPBACK.fullmatch(host.lower())
+    return found is not None and all(int(part) < 256 for part in found.groups(b"0"))
 
 
 def _shown(value: bytes) -> str:

@@ -60,6 +60,7 @@ class Gateway:
         now_us = time.time_ns() // 1000
         try:
             admission.check_head(client.sent_headers, self._limits)
+            admission.check_once(client.sent_headers, client.headers)
             admission.check_source(client.headers, self._shared.is_public, self._origins)
             client.also = admission.to_page(client.headers, method == "OPTIONS")
             if client.also and method == "OPTIONS":

@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_end",
         "_failure",
         "_header_bytes",
+        "_held_bytes",
         "_is_paused",
         "_loop",
         "_max_header_bytes",
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._body.clear()
         self._buffered = 0
         self._header_bytes = 0
+        self._held_bytes = 0
         self._is_paused = False
         self._failure: Exception | None = None
         self._take: Callable[[bytes], None] | None = None
@@ -159,6 +161,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(MalformedAnswer(str(error)))
+        if not self._arrived and self._failure is None:
+            self._hold_head(len(data))
         if self._take is not None:
             self._pour()
             return
@@ -200,6 +204,12 @@ class Connection(asyncio.Protocol):
         assert self._parser is not None
         self.done = True
         self.reusable = self.is_open and self._failure is None and bool(self._parser.should_keep_alive())
+
+    def _hold_head(self, length: int) -> None:
+        """The head has begun, and its end has not come with this data."""
+        self._held_bytes += length
+        if self._held_bytes > self._max_header_bytes:
+            self._fail(MalformedAnswer("the head of the answer is too large"))
 
     def _pour(self) -> None:
         if self._body and self._take is not None:

@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from collector.intake.gateway.exchange import LINE
+from collector.intake.gateway.heads import Guarded
 from collector.intake.gateway.outlet import Headers, Hold
 
 
@@ -92,7 +93,7 @@ class RequestLine:
         self._protocol.on_pressure = hold
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(Guarded):
     """What `uvicorn.Config(http=...)` takes; it gives each request its line."""
 
     on_pressure: Hold | None = None

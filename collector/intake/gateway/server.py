@@ -131,7 +131,7 @@ def bind(host: str, port: int, shares_port: bool = False) -> socket.socket:
 def _server(app: Gateway, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=Protocol.within(settings.limits),
         ws="none",
         lifespan="on",
         interface="asgi3",
