@@ -1,4 +1,4 @@
-"""Prunes old calls, probes and rejects. What they had added to the cells stays, by day, so that `check` can prove it.
+"""Prunes old calls, their names, probes and rejects. What they had added to the cells stays, so that `check` proves it.
 
 Every batch is a transaction: rows, their sums, and the digests by which their records are known again change together,
 so a prune that was killed is simply continued. Whoever prunes holds the lock of the ingest, batch by batch.
@@ -82,6 +82,10 @@ def prune(engine: Engine, journal_dir: Path, rules: Rules, now_us: int, progress
     report, lock = Report(), journal_dir.parent / LOCK_NAME
     today = now_us // _DAY_US
     in_all = would_prune(engine, rules, now_us).calls
+    with hold(lock, "ingest", LOCK_WAIT_S), writing(engine).begin() as connection:
+        report.rejects = connection.execute(
+            sa.delete(schema.rejects).where(_is_old_reject(_rejects_before(connection, rules, today)))
+        ).rowcount
     while True:
         with hold(lock, "ingest", LOCK_WAIT_S), writing(engine).begin() as connection:
             until = _until(connection, rules, now_us)
@@ -95,7 +99,8 @@ def prune(engine: Engine, journal_dir: Path, rules: Rules, now_us: int, progress
             break
     with hold(lock, "ingest", LOCK_WAIT_S), writing(engine).begin() as connection:
         report.probes = _prune_probes(connection, (today - rules.probe_days) * _DAY_US)
-        report.rejects = _prune_rejects(connection, rules, today)
+        if report.calls:
+            _prune_names(connection)
         _drop_identities(connection, today - IDENTITY_DAYS)
     report.given_back = give_back(engine)
     return report
@@ -110,7 +115,7 @@ def would_prune(engine: Engine, rules: Rules, now_us: int) -> Report:
             report.calls = _count(connection, schema.calls, schema.calls.c.started_at < until * _DAY_US)
             report.before = until if report.calls else None
         report.probes = _count(connection, schema.attempts, _is_old_probe((today - rules.probe_days) * _DAY_US))
-        report.rejects = _count(connection, schema.rejects, _is_old_reject(rules, today))
+        report.rejects = _count(connection, schema.rejects, _is_old_reject(_rejects_before(connection, rules, today)))
     return report
 
 
@@ -207,8 +212,29 @@ def _cells(connection: Connection) -> Cells:
     return Cells({"UTC": declare(connection, {"UTC"})["UTC"]}, 0, only_days=True)
 
 
-def _prune_rejects(connection: Connection, rules: Rules, today: int) -> int:
-    return connection.execute(sa.delete(schema.rejects).where(_is_old_reject(rules, today))).rowcount
+def _prune_names(connection: Connection) -> None:
+    """Names that only pruned calls had; those of users stay while their sums do."""
+    for kind, places in _NAMED_BY.items():
+        used = " UNION ALL ".join(f'SELECT "{column}" FROM {table} WHERE {where}' for table, column, where in places)
+        connection.exec_driver_sql(f"DELETE FROM names WHERE kind = ? AND id NOT IN ({used})", (kind,))
+
+
+# kind of names of which every call may bring a new one -> where they are used: table, column, of which rows
+_NAMED_BY = {
+    **{kind: (("calls", kind, f'"{kind}" IS NOT NULL'),) for kind in ("session", "tags", "plan")},
+    "user": (
+        ("calls", "user", '"user" IS NOT NULL'),
+        ("user_days", "user", "1"),
+        ("day_totals", "value", f"dimension = {schema.DIMENSION_CODES['user']}"),
+    ),
+}
+
+
+def _rejects_before(connection: Connection, rules: Rules, today: int) -> int | None:
+    """The UTC day before which rejects go: by age, and by size before any call does; None: they stay."""
+    if rules.most_bytes is not None and used_bytes(connection) > rules.most_bytes:
+        return today
+    return None if rules.days is None else today - rules.days
 
 
 def _drop_identities(connection: Connection, before_day: int) -> None:
@@ -224,12 +250,11 @@ def _is_old_probe(before_us: int) -> sa.ColumnElement[bool]:
     return sa.and_(schema.attempts.c.probe == 1, schema.attempts.c.started_at < before_us)
 
 
-def _is_old_reject(rules: Rules, today: int) -> sa.ColumnElement[bool]:
-    if rules.days is None:
+def _is_old_reject(before_day: int | None) -> sa.ColumnElement[bool]:
+    if before_day is None:
         return sa.false()
     s = schema.segments.c
-    ended = sa.select(s.id).where(s.ended_at < (today - rules.days) * _DAY_US)
-    return schema.rejects.c.segment.in_(ended)
+    return schema.rejects.c.segment.in_(sa.select(s.id).where(s.ended_at < before_day * _DAY_US))
 
 
 def _count(connection: Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:

@@ -188,6 +188,57 @@ def test_rejects_go_with_the_age(tmp_path: Path) -> None:
     assert check(engine, tmp_path / "journal") == []
 
 
+def test_rejects_stay_without_an_age_or_a_size(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "journal", "csv", fsync="interval")
+    writer.reject(1, "no model", "x")
+    writer.stop()
+    engine = store(tmp_path, [], now_us=instant("2026-10-01T12:00"))
+    assert prune(engine, tmp_path / "journal", msgspec.structs.replace(RULES, days=None), NOW).rejects == 0
+
+
+def test_by_size_rejects_go_before_any_call_does(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "journal", "csv", fsync="interval")
+    for n in range(500):
+        writer.reject(n, "no model", "x" * 4_000)
+    writer.stop()
+    engine = store(tmp_path, calls(TABLE), now_us=instant("2026-12-19T12:00"))
+    with engine.connect() as connection:
+        limit = Rules(days=None, most_bytes=used_bytes(connection) // 2, probe_days=90, zone="UTC")
+    planned = would_prune(engine, limit, NOW)
+    report = prune(engine, tmp_path / "journal", limit, NOW)
+    assert (report.rejects, report.calls, planned.rejects) == (500, 0, 500)
+    assert check(engine, tmp_path / "journal") == []
+
+
+def names_of(engine: Engine, kind: str) -> set[str]:
+    with engine.connect() as connection:
+        return set(connection.exec_driver_sql("SELECT name FROM names WHERE kind = ?", (kind,)).scalars())
+
+
+def test_names_that_only_pruned_calls_had_go_and_those_of_sums_stay(tmp_path: Path) -> None:
+    table = """
+        2026-10-01T12:00 openai m 1/1 ok session=old user=ann tags=n:1
+        2026-10-01T12:01 openai m 1/1 ok session=both user=bob tags=n:2
+        2026-12-19T12:00 openai m 1/1 ok session=both tags=n:3
+        2026-12-19T12:01 openai m 1/1 ok session=new user=cid tags=n:4
+    """
+    engine = store(tmp_path, calls(table), now_us=NOW)
+    kept_kinds = ("model", "provider", "zone", "source", "operation")
+    kept = {kind: names_of(engine, kind) for kind in kept_kinds}
+    assert len(names_of(engine, "tags")) == 4
+    prune(engine, tmp_path / "journal", RULES, NOW)
+    assert names_of(engine, "session") == {"both", "new"}
+    assert len(names_of(engine, "tags")) == 2
+    assert names_of(engine, "user") == {"ann", "bob", "cid"}
+    assert {kind: names_of(engine, kind) for kind in kept_kinds} == kept
+    with engine.connect() as connection:
+        query = "SELECT name FROM calls JOIN names ON names.id = session ORDER BY started_at"
+        assert connection.exec_driver_sql(query).scalars().all() == ["both", "new"]
+    store(tmp_path, calls("2026-12-19T13:00 openai m 1/1 ok session=next user=dan"), now_us=NOW)
+    assert names_of(engine, "session") == {"both", "new", "next"}
+    assert check(engine, tmp_path / "journal") == []
+
+
 def test_a_zone_declared_after_pruning_gets_its_days_from_the_finer_cells(tmp_path: Path) -> None:
     zone = "Asia/Tokyo"
     whole = store(tmp_path / "whole", calls(TABLE), {"UTC", zone}, now_us=NOW)
