@@ -148,6 +148,14 @@ def named(model: str) -> Route:
 ODD = b'{"model":"m","temperature":1.0,"seed":123456789012345678901234567890,"x":1e400,"new":[1.50],"stream":true}'
 
 
+def test_half_a_pair_of_surrogates_is_text_as_any_other() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d"}],"user":"\\ude00 \\ud83d\\ude00 \\\\ud83d"}'
+    asked = read_asked(body, CHAT)
+    assert (asked.model, asked.user, asked.body) == ("m", "\ufffd \U0001f600 \\ud83d", body)
+    with pytest.raises(Refusal, match="'m' stands twice"):
+        read_asked(b'{"model":"x","m":"\\ud83d","m":"\\ud83d"}', CHAT)
+
+
 def test_nothing_changes_where_nothing_has_to() -> None:
     plain = b' { "model" : "m" , "temperature" : 1.0 } '
     assert upstream_body(read(plain), named("m"), adds_usage=True) == plain

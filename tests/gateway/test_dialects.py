@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.intake.gateway.dialects import MESSAGES, RESPONSES, Dialect
+from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.sse import all_data
 from tests.gateway import spoken
 from tests.gateway.spoken import MESSAGE, RESPONSE, typed
@@ -44,6 +45,26 @@ ODD: tuple[dict[str, Any], ...] = (
 def test_an_odd_member_costs_no_usage(dialect: Dialect, shape: str, whole: dict[str, Any], odd: dict[str, Any]) -> None:
     seen = dialect.read_plain(json.dumps({**whole, **odd}).encode(), shape)
     assert (seen.malformed, seen.fault, seen.usage) == (False, None, whole["usage"])
+
+
+@pytest.mark.parametrize("odd", [{"id": 5}, {"model": []}, {"content": "text"}])
+def test_nor_does_one_inside_of_a_member(odd: dict[str, Any]) -> None:
+    start = {"type": "message_start", "message": {**MESSAGE, **odd}}
+    assert MESSAGES.read_stream(typed(start), "anthropic").usage == MESSAGE["usage"]
+
+
+@pytest.mark.parametrize("told", [each for each in spoken.ALL if each.streams], ids=lambda each: each.name)
+def test_half_a_pair_of_surrogates_is_text_as_any_other(told: spoken.Spoken) -> None:
+    operation = next(each for each in OPERATIONS if each.name == told.name)
+    dialect, shape = operation.dialect, operation.usage_shape
+    answer, half = json.dumps(told.answer).encode(), rb"\ud83d"
+    said = answer.replace(b"hello", half) if b"hello" in answer else answer.replace(b'"msg_1"', b'"%b"' % half)
+    assert dialect.read_plain(said, shape) == dialect.read_plain(answer, shape)
+    stream = told.begin + told.finish + told.end
+    cut = stream.replace(b'"hel"', b'"%b"' % half).replace(b'"response.completed \\', b'"%b \\' % half)
+    cut = cut.replace(b'"message_stop \\', b'"%b \\' % half)
+    assert cut != stream
+    assert dialect.read_stream(cut, shape) == dialect.read_stream(stream, shape)
 
 
 def test_odd_events_on_the_way_change_nothing() -> None:

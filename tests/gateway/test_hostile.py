@@ -357,6 +357,16 @@ def test_usage_at_the_end_of_a_stream_beyond_the_copys_limit_is_still_read(tmp_p
     assert (call.outcome, call.meters, call.origin_id) == (Outcome.OK, {"input": 12, "output": 5}, "gen-1")
 
 
+@pytest.mark.parametrize("surface", ["/v1", "/api/v1"])
+def test_text_that_is_cut_inside_of_a_character_goes_on_as_it_came(tmp_path: Path, surface: str) -> None:
+    part = json.dumps(said("HALF")).replace("HALF", r"\ud83d").encode()
+    sent = stream(b"data: " + part + b"\n\n", said(None, "stop"), USAGE_PART)
+    answered = ask(tmp_path, STREAMED, sent, path=f"{surface}/chat/completions")
+    assert rb'"content": "\ud83d"' in answered.body
+    assert answered.body.endswith(b"data: [DONE]\n\n")
+    assert (only(tmp_path).outcome, only(tmp_path).meters) == (Outcome.OK, {"input": 12, "output": 5})
+
+
 def test_a_plain_answer_to_a_stream_is_passed_as_it_is(tmp_path: Path) -> None:
     answered = ask(tmp_path, STREAMED, plain(ANSWER))
     assert answered.json == ANSWER

@@ -12,11 +12,10 @@ from msgspec import Raw
 
 from collector.core.errors import InputError
 from collector.core.usage import decode_answer, find_usage, merge_stream_usage
+from collector.intake.gateway.lenient import NULL, UNREADABLE, members_of, reader, usage_of
 from collector.intake.gateway.sse import all_data
 
-_NULL = Raw(b"null")
 _STATES_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -60,7 +59,7 @@ class _Choice(msgspec.Struct, gc=False):
     delta: _Said | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
-    error: Raw = _NULL
+    error: Raw = NULL
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -71,9 +70,9 @@ class _Part(msgspec.Struct, gc=False):
     provider: str | None = None
     service_tier: str | None = None
     choices: list[_Choice] | None = None
-    error: Raw = _NULL
-    usage: Raw = _NULL
-    x_groq: Raw = _NULL  # Groq's place for a stream's usage
+    error: Raw = NULL
+    usage: Raw = NULL
+    x_groq: Raw = NULL  # Groq's place for a stream's usage
 
 
 class _Index(msgspec.Struct, gc=False):
@@ -81,8 +80,8 @@ class _Index(msgspec.Struct, gc=False):
 
 
 _part_decoder = msgspec.json.Decoder(_Part)
-_decode_index = msgspec.json.Decoder(_Index).decode
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_part = reader(_Part)
+_read_index = reader(_Index)
 
 
 def read_plain(body: bytes, shape: str) -> Seen:
@@ -107,9 +106,8 @@ def read_fault(body: bytes) -> Fault | None:
     Understands `{"error": {...}}`, `{"error": "text"}` and the bare `{"message", "type", "code"}` or `{"detail"}`
     that some servers send with an error status.
     """
-    try:
-        members = _decode_object(body)
-    except _UNREADABLE:
+    members = members_of(body)
+    if members is None:
         return None
     told = members.get("error")
     if told is not None and bytes(told) != b"null":
@@ -119,29 +117,21 @@ def read_fault(body: bytes) -> Fault | None:
 
 def tells_error(data: bytes) -> bool:
     """Whether an event's data is an error in place of a part of the answer."""
-    try:
-        return is_error(_decode_object(data).get("error", _NULL))
-    except _UNREADABLE:
-        return False
+    members = members_of(data)
+    return members is not None and is_error(members.get("error", NULL))
 
 
 def is_json_object(data: bytes) -> bool:
     """Whether an event's data can be a part of an answer."""
-    try:
-        _decode_object(data)
-    except _UNREADABLE:
-        return False
-    return True
+    return members_of(data) is not None
 
 
 def is_bare_usage(data: bytes) -> bool:
     """Whether an event's data is the chunk that `include_usage` adds: no choice, and a usage object."""
     if not _STATES_USAGE.search(data):
         return False
-    try:
-        return bytes(_decode_object(data).get("choices", _NULL)).strip(b"[ ]") == b""
-    except _UNREADABLE:
-        return False
+    members = members_of(data)
+    return members is not None and bytes(members.get("choices", NULL)).strip(b"[ ]") == b""
 
 
 def _fold(data: Sequence[bytes], shape: str) -> Seen:
@@ -159,7 +149,7 @@ def _fold(data: Sequence[bytes], shape: str) -> Seen:
             continue
         text = None
         _add(seen, part, calls)
-        if len(part.usage) > 4 or part.x_groq is not _NULL:
+        if len(part.usage) > 4 or part.x_groq is not NULL:
             _add_usage(seen, part, data[n], shape)
     seen.tool_calls = len(calls)
     return seen
@@ -168,7 +158,7 @@ def _fold(data: Sequence[bytes], shape: str) -> Seen:
 def _says_nothing_new(seen: Seen, part: _Part) -> bool:
     """Whether a part of a stream holds text alone, as nearly all do."""
     choices = part.choices
-    if choices is None or len(choices) != 1 or part.x_groq is not _NULL or len(part.usage) > 4:
+    if choices is None or len(choices) != 1 or part.x_groq is not NULL or len(part.usage) > 4:
         return False
     choice = choices[0]
     said = choice.delta
@@ -178,8 +168,8 @@ def _says_nothing_new(seen: Seen, part: _Part) -> bool:
         and said.tool_calls is None
         and said.images is None
         and choice.message is None
-        and part.error is _NULL
-        and choice.error is _NULL
+        and part.error is NULL
+        and choice.error is NULL
         and part.model == seen.served_model
         and part.service_tier == seen.service_tier
         and part.provider == seen.provider
@@ -191,27 +181,9 @@ def _read_parts(data: Sequence[bytes]) -> Sequence[_Part | None]:
     """All at once where each is one line of the usual types, else one by one."""
     try:
         parts = _part_decoder.decode_lines(b"\n".join(data))
-    except _UNREADABLE:
+    except UNREADABLE:
         parts = []
     return parts if len(parts) == len(data) else [_read_part(each) for each in data]
-
-
-def _read_part(data: bytes) -> _Part | None:
-    try:
-        return _part_decoder.decode(data)
-    except msgspec.ValidationError:
-        return _read_odd_part(data)
-    except _UNREADABLE:
-        return None
-
-
-def _read_odd_part(data: bytes) -> _Part | None:
-    """A member is of another type than OpenAI's: what matters then is the usage and the error."""
-    try:
-        members = _decode_object(data)
-    except _UNREADABLE:
-        return None
-    return _Part(error=members.get("error", _NULL), usage=members.get("usage", _NULL))
 
 
 def _add(seen: Seen, part: _Part, calls: set[tuple[int, int]]) -> None:
@@ -223,7 +195,7 @@ def _add(seen: Seen, part: _Part, calls: set[tuple[int, int]]) -> None:
         seen.provider = part.provider
     if part.service_tier:
         seen.service_tier = part.service_tier
-    if part.error is not _NULL and is_error(part.error):
+    if part.error is not NULL and is_error(part.error):
         seen.fault = fault_of(part.error)
     for choice in part.choices or ():
         _add_choice(seen, choice, calls)
@@ -233,7 +205,7 @@ def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> Non
     if choice.finish_reason:
         seen.finish_reason = choice.finish_reason
         seen.native_finish_reason = choice.native_finish_reason or seen.native_finish_reason
-    if choice.error is not _NULL and is_error(choice.error):
+    if choice.error is not NULL and is_error(choice.error):
         seen.fault = fault_of(choice.error)
     said = choice.message or choice.delta
     if said is None:
@@ -246,17 +218,14 @@ def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> Non
 
 
 def _index(raw: Raw) -> int:
-    try:
-        return _decode_index(raw).index
-    except _UNREADABLE:
-        return 0
+    found = _read_index(raw)
+    return found.index if found else 0
 
 
 def _add_usage(seen: Seen, part: _Part, data: bytes, shape: str) -> None:
     """Where the usage stands in its usual place, the rest of the answer is not decoded for it."""
     try:
-        found = find_usage(shape, {"usage": decode_answer(bytes(part.usage))}) if len(part.usage) > 4 else None
-        found = found or find_usage(shape, decode_answer(data))
+        found = usage_of(shape, part.usage) or find_usage(shape, decode_answer(data))
     except InputError:
         return
     if found is not None:

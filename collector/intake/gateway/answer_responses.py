@@ -6,16 +6,12 @@ platform.openai.com, Responses and its streaming events.
 import msgspec
 from msgspec import Raw
 
-from collector.core.errors import InputError
-from collector.core.usage import decode_answer, find_usage
 from collector.intake.gateway.answer import Fault, Seen, fault_of, is_error
-from collector.intake.gateway.sse import all_data
+from collector.intake.gateway.lenient import NULL, events_of, reader, usage_of
 
 FAILED, ERROR = "response.failed", "error"
 END_TYPES = (b"response.completed", b"response.incomplete")  # a failed one is an error
 _ENDS = frozenset(each.decode() for each in END_TYPES)
-_NULL = Raw(b"null")
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _IMAGE, _CALLS = "image_generation_call", frozenset({"function_call", "custom_tool_call"})
 # Of a web search's actions only `search` is charged (platform.openai.com, web search, output and citations).
 _SEARCH, _CHARGED_ACTIONS = "web_search_call", frozenset({"", "search"})
@@ -40,21 +36,20 @@ class _Response(msgspec.Struct):
     model: str | None = None
     status: str | None = None
     service_tier: str | None = None
-    error: Raw = _NULL
+    error: Raw = NULL
     incomplete_details: _Incomplete | None = None
     output: list[_Item] | None = None
-    usage: Raw = _NULL
+    usage: Raw = NULL
 
 
 class _Event(msgspec.Struct):
     type: str = ""
-    response: Raw = _NULL
-    error: Raw = _NULL
+    response: Raw = NULL
+    error: Raw = NULL
 
 
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_response = msgspec.json.Decoder(_Response).decode
-_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_event = reader(_Event)
+_response = reader(_Response)
 
 
 def is_end(data: bytes) -> bool:
@@ -82,7 +77,7 @@ def read_plain(body: bytes, shape: str) -> Seen:
 
 def read_stream(events: bytes, shape: str) -> Seen:
     """What a run of events says."""
-    data = [each for each in all_data(events) if each != b"[DONE]"]  # which OpenRouter sends after the last event
+    data = events_of(events)
     seen = Seen(parts=len(data))
     for each in data:
         event = _event(each)
@@ -99,36 +94,6 @@ def read_stream(events: bytes, shape: str) -> Seen:
     return seen
 
 
-def _event(data: bytes) -> _Event | None:
-    """An event; one whose type is none says nothing; None for what is no object."""
-    try:
-        return _decode_event(data)
-    except msgspec.ValidationError:
-        return _Event() if _members(data) is not None else None
-    except _UNREADABLE:
-        return None
-
-
-def _response(data: bytes | Raw) -> _Response | None:
-    """A response; where a member is of another type than OpenAI's, what matters: its usage and its error."""
-    try:
-        return _decode_response(data)
-    except msgspec.ValidationError:
-        members = _members(data)
-    except _UNREADABLE:
-        members = None
-    if members is None:
-        return None
-    return _Response(error=members.get("error", _NULL), usage=members.get("usage", _NULL))
-
-
-def _members(data: bytes | Raw) -> dict[str, Raw] | None:
-    try:
-        return _decode_members(data)
-    except _UNREADABLE:
-        return None
-
-
 def _add_response(seen: Seen, response: _Response, shape: str) -> None:
     seen.origin_id = seen.origin_id or response.id
     seen.served_model = response.model or seen.served_model
@@ -142,7 +107,7 @@ def _add_response(seen: Seen, response: _Response, shape: str) -> None:
     seen.web_searches = sum(item.type == _SEARCH and _is_charged(item.action) for item in items)
     seen.server_tool_calls = sum(each in _SERVER_TOOLS for each in types)
     _add_finish(seen, response)
-    _add_usage(seen, response, shape)
+    seen.usage = usage_of(shape, response.usage) or seen.usage
 
 
 def _is_charged(action: _Action | None) -> bool:
@@ -156,11 +121,3 @@ def _add_finish(seen: Seen, response: _Response) -> None:
     why = response.incomplete_details.reason if response.incomplete_details else None
     seen.native_finish_reason = why or response.status
     seen.finish_reason = "tool_calls" if seen.tool_calls and response.status == "completed" else why or response.status
-
-
-def _add_usage(seen: Seen, response: _Response, shape: str) -> None:
-    try:
-        found = find_usage(shape, {"usage": decode_answer(bytes(response.usage))}) if len(response.usage) > 4 else None
-    except InputError:
-        return
-    seen.usage = found or seen.usage

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from collector.intake.gateway.errors import Refusal
+from collector.intake.gateway.lenient import mended
 from collector.intake.gateway.operations import Operation
 from collector.intake.gateway.routing import Route
 
@@ -115,6 +116,8 @@ def _members(body: bytes) -> Members:
     except msgspec.ValidationError:
         _refuse(f"the body is {_shown(body)}, not a JSON object: send an object such as {{...}}")
     except _UNREADABLE as error:
+        if (whole := mended(body)) != body:
+            return _members(whole)
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
         _refuse(f"the body is not valid JSON ({what}): send one JSON object in UTF-8")
     if len(body) != _plain_length(members):

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from collector.core.money import format_usd
+from collector.intake.gateway.lenient import members_of
 from collector.intake.gateway.sse import data_of
 from collector.intake.gateway.tariff import Spent
 
@@ -175,9 +176,8 @@ class Completing:
 
     def tag(self, first: bytes) -> bytes:
         """What is put into the object of every event of a stream whose first event's data is this."""
-        try:
-            members = _decode(first)
-        except _UNREADABLE:
+        members = members_of(first)
+        if members is None:
             return b""
         wanted = {**self._given, **self._required.tagged}
         return _text({name: value for name, value in wanted.items() if name not in members})
