@@ -45,7 +45,7 @@ from collector.ledger.questions import (
 )
 from collector.ledger.questions import alerts as told
 from collector.ledger.questions import rejects as rejected
-from collector.ledger.questions.books import Account, account
+from collector.ledger.questions.books import Account, Tails, account
 from collector.ledger.questions.endings import ANY, Ending
 from collector.ledger.questions.incidents import incidents_in
 from collector.ledger.questions.offers import Catalog
@@ -56,7 +56,8 @@ from dashboard.frames.alerts import Spent
 FRESH_S = 5
 CATALOG_S = 300
 MONTHS_US = 60_000_000
-BOOKS_S = 20  # they read the journal to its end
+BOOKS_S = 20  # they read the journal on
+BOOKS_BYTES = 1 << 24  # of it
 NEWEST_REJECTS = 100
 PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
@@ -375,7 +376,13 @@ def _catalog(_its: Settings, data_dir: str, config: str, stamps: tuple[Any, ...]
 
 @st.cache_data(ttl=BOOKS_S, max_entries=4, show_spinner=False)
 def _accounts(url: str, identity: tuple[int, int], journal_dir: str) -> list[Account]:
-    return account(_engine(url, identity), Path(journal_dir))
+    return account(_engine(url, identity), Path(journal_dir), _tails(url, identity), BOOKS_BYTES)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _tails(url: str, identity: tuple[int, int]) -> Tails:
+    """Up to where the journal was read, kept between two looks at it."""
+    return {}
 
 
 @st.cache_data(ttl=BOOKS_S, max_entries=4, show_spinner=False)

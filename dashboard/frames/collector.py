@@ -41,7 +41,8 @@ def books_say(accounts: Sequence[Any]) -> str:
     wrong = [its.source for its in accounts if its.accepted != its.told]
     parts = " + ".join(f"{sums[name]:,} {name}" for name in ("stored", "merged", "open", "waiting", "rejected"))
     holds = f"does not hold for {texts.count(len(wrong), 'source')}" if wrong else "holds for every source"
-    return f"{sums['accepted']:,} accepted = {parts}, which {holds}"
+    least = ("at least ", "; the journal is still being read") if any(its.is_more for its in accounts) else ("", "")
+    return f"{least[0]}{sums['accepted']:,} accepted = {parts}, which {holds}{least[1]}"
 
 
 def reject_table(rows: Sequence[Any]) -> pd.DataFrame:

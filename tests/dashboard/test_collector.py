@@ -31,6 +31,10 @@ def test_the_books_say_for_each_source_and_all_whether_they_add_up() -> None:
         "10 accepted = 6 stored + 1 merged + 1 open + 1 waiting + 1 rejected, which holds for every source"
     )
     assert collector.books_say([GOOD, BAD]).endswith("which does not hold for 1 source")
+    assert collector.books_say([msgspec.structs.replace(GOOD, is_more=True)]) == (
+        "at least 10 accepted = 6 stored + 1 merged + 1 open + 1 waiting + 1 rejected, which holds for every source;"
+        " the journal is still being read"
+    )
 
 
 def test_a_reject_says_where_it_stands_and_shows_its_line_cut() -> None:

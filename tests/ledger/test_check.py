@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from collector.ledger.check import SHOWN, check
 from collector.ledger.journal import Writer
-from collector.ledger.questions.books import Account, account
+from collector.ledger.questions.books import Account, Tails, account
 from tests.stored import store
 from tests.tables import call, calls
 
@@ -147,3 +147,18 @@ def test_the_account_of_every_source(tmp_path: Path) -> None:
         "csv": (1, 0, 0), "gateway": (4, 0, 0), "test": (1, 0, 0),
     }  # fmt: skip
     assert check(after, journal) == []
+
+
+def test_the_account_reads_a_long_journal_on_piece_by_piece(tmp_path: Path) -> None:
+    engine, journal = store(tmp_path, []), tmp_path / "journal"
+    writer = Writer(journal, "gateway", fsync="interval")
+    for _ in range(6_000):
+        writer.whole(call("13:00 openai m 1/1 ok"))
+    writer.stop()
+    tails: Tails = {}
+    told = []
+    while not told or told[-1].is_more:
+        told += account(engine, journal, tails, most_bytes=1)
+        assert told[-1].told == told[-1].accepted
+    assert len(told) > 2
+    assert told[0].waiting < told[-1].waiting == 6_000

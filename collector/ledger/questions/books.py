@@ -1,5 +1,6 @@
 """What became of every call that was accepted: accepted = stored + merged + open + waiting + rejected, per source."""
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ class Account(msgspec.Struct, frozen=True):
     waiting: int
     rejected: int
     uncounted: int
+    is_more: bool = False  # the journal was not read to its end: at least so many were accepted and wait
 
     @property
     def told(self) -> int:
@@ -61,14 +63,19 @@ def counts() -> Question:
     )
 
 
-def account(engine: Engine | None, journal_dir: Path, tails: Tails | None = None) -> list[Account]:
+def account(
+    engine: Engine | None, journal_dir: Path, tails: Tails | None = None, most_bytes: int = sys.maxsize
+) -> list[Account]:
     """The account of every source, in order of name. The journal is read beyond what is in the ledger.
 
-    `engine` None: nothing is in a ledger yet. `tails`, kept by who asks again and again, spares reading twice.
+    `engine` None: nothing is in a ledger yet. `tails`, kept by who asks again and again, spares reading twice: the
+    journal is read on each time, `most_bytes` at most.
     """
-    tails = {} if tails is None else tails
+    tails, reading = {} if tails is None else tails, _Reading(most_bytes)
     known = {row.name: row for row in rows(engine, counts())} if engine is not None else {}
-    waiting = {name: _waiting(journal_dir / name, row, tails) for name, row in known.items() if row.ended_at is None}
+    waiting = {
+        name: _waiting(journal_dir / name, row, tails, reading) for name, row in known.items() if row.ended_at is None
+    }
     by_source: dict[str, list[int]] = {}
     for name, row in known.items():
         waits = waiting.get(name, 0)
@@ -76,19 +83,30 @@ def account(engine: Engine | None, journal_dir: Path, tails: Tails | None = None
         _add(by_source, row.source, told)
     for path in journal.segments(journal_dir):
         if path.name not in known:
-            waits = _last_count(path, 0, tails) or 0
+            waits = _last_count(path, 0, tails, reading) or 0
             _add(by_source, journal.segment_source(path), [waits, 0, 0, 0, waits, 0, 0])
-    return [Account(source, *numbers) for source, numbers in sorted(by_source.items())]
+    return [_told(source, numbers, reading.left <= 0) for source, numbers in sorted(by_source.items())]
+
+
+def _told(source: str, numbers: list[int], is_more: bool) -> Account:
+    accepted, stored, merged, opened, waits, rejected, passed = numbers
+    return Account(source, accepted, stored, merged, opened, waits, rejected, passed, is_more)
 
 
 def counted_beyond(path: Path, position: int) -> int | None:
     """The writer's count at the end of a segment; None when no call is told of from a position on."""
-    return _counted(path, position, None)[0]
+    return _counted(path, position, None, _Reading(sys.maxsize))[0]
 
 
-def _counted(path: Path, position: int, last: int | None) -> tuple[int | None, int]:
-    """The writer's count at the end of a segment, and where that end is."""
-    while True:
+class _Reading(msgspec.Struct):
+    """How many bytes of the journal may still be read."""
+
+    left: int
+
+
+def _counted(path: Path, position: int, last: int | None, reading: _Reading) -> tuple[int | None, int]:
+    """The writer's count where reading a segment ended, and where that is."""
+    while reading.left > 0:
         try:
             chunk = journal.read(path, position, _PIECE_BYTES)
         except FileNotFoundError:
@@ -97,22 +115,24 @@ def _counted(path: Path, position: int, last: int | None) -> tuple[int | None, i
             if isinstance(record, Open | Whole | Reject):
                 last = record.n
         if not chunk.records:
-            return last, position
+            break
+        reading.left -= chunk.end - position
         position = chunk.end
+    return last, position
 
 
-def _last_count(path: Path, position: int, tails: Tails) -> int | None:
+def _last_count(path: Path, position: int, tails: Tails, reading: _Reading) -> int | None:
     """The writer's count at the end of a segment, read on from where it was read before."""
     end, last = tails.get(path.name, (0, None))
     if end < position:
         end, last = position, None
-    last, end = _counted(path, end, last)
+    last, end = _counted(path, end, last, reading)
     tails[path.name] = end, last
     return last
 
 
-def _waiting(path: Path, row: AnyRow, tails: Tails) -> int:
-    last = _last_count(path, row.position, tails)
+def _waiting(path: Path, row: AnyRow, tails: Tails, reading: _Reading) -> int:
+    last = _last_count(path, row.position, tails, reading)
     return 0 if last is None else max(0, last - row.accepted)
 
 
