@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine
 
+from collector.cli.closing import closing_zone
 from collector.cli.context import pass_settings
-from collector.core.errors import UsageError
 from collector.core.periods import check_zone, days_period, parse_day
 from collector.finance.columns import GROUP_COLUMNS, describe
 from collector.finance.export import Request, booked_request, check, export
@@ -15,7 +14,6 @@ from collector.finance.manifest import manifest_path
 from collector.finance.months import month_named, month_of_days
 from collector.ledger.engines import open_ledger
 from collector.ledger.questions.ask import declared_zones
-from collector.ledger.questions.booked import books
 from collector.settings import Settings
 
 EPILOG = """\b
@@ -79,7 +77,7 @@ def export_command(
     try:
         if month:
             request = booked_request(
-                month_named(month, _closing_zone(engine, zone, settings)), file_format, settings.finance
+                month_named(month, closing_zone(engine, zone, settings)), file_format, settings.finance
             )
         manifest = export(engine, declared_zones(engine), request, out)
     finally:
@@ -89,17 +87,9 @@ def export_command(
     for plan in manifest.plans:
         click.echo(f"notional: {plan.notional_usd} USD of it came under {plan.name}, {plan.provider}")
     for credit in manifest.prepaid:
-        click.echo(f"prepaid at {credit.provider}: {credit.left_usd} USD left of {credit.bought_usd} USD")
+        click.echo(f"prepaid at {credit.provider}: {credit.bought_usd} USD bought, {credit.used_usd} USD used")
     click.echo(f"manifest: {manifest_path(out)}", err=True)
 
 
 def _columns(by: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in by.split(",") if name.strip())
-
-
-def _closing_zone(engine: Engine, asked: str | None, settings: Settings) -> str:
-    """The zone that months are booked in. Raises UsageError when another one is asked for."""
-    fixed = books(engine).zone
-    if asked and fixed and asked != fixed:
-        raise UsageError(f"this ledger closes in {fixed}: leave out --zone {asked}, months are booked in no other one")
-    return fixed or asked or settings.zone

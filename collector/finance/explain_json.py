@@ -9,6 +9,7 @@ from collector.core.meters import METERS
 from collector.core.prices import LineItem, PriceSet
 from collector.finance.explain import Adjustment, Explanation, usd
 from collector.finance.records import instant
+from collector.finance.why_booked import Booking, Net, Section
 from collector.finance.why_total import Part, Total
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +63,37 @@ def total_to_plain(told: Total) -> dict[str, Any]:
         "reported": {"calls": told.reported_calls, "cost_usd": usd(told.reported_cost)},
         "parts": [_part(part) for part in told.parts],
     }
+
+
+def booking_to_plain(told: Booking) -> dict[str, Any]:
+    """The document that `callmeter explain --booked --json` prints."""
+    return {
+        "month": told.month,
+        "zone": told.zone,
+        "closed_at": None if told.closed_at is None else instant(told.closed_at),
+        "cost_usd": usd(told.cost),
+        "currency": "USD",
+        "sections": [_section(section) for section in told.sections],
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "corrects": section.corrects or None,
+        "cost_usd": usd(section.cost),
+        "lines": [_net(net) for net in section.lines],
+        "priced_anew": [
+            {"who": each.who, "why": each.why, "calls": each.calls, "cost_usd": usd(each.cost)}
+            for each in section.priced_anew
+        ],
+        "arrived_or_told_better_usd": usd(section.arrived) if section.corrects else None,
+    }
+
+
+def _net(net: Net) -> dict[str, Any]:
+    plain = msgspec.structs.asdict(net)
+    price, cost = plain.pop("unit_price"), plain.pop("cost")
+    return plain | {"unit_price_usd": usd(price), "cost_usd": usd(cost), "price_id": net.price_id or None}
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -48,7 +48,6 @@ MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
 MAX_DURATION_MS = 10**12
 NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
-_NO_AMOUNTS = (None,) * 4
 _HEX_DIGITS = "0123456789abcdef"
 _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
@@ -112,7 +111,9 @@ def check(call: Call) -> None:
             raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
     if call.quality not in _QUALITY_CODES:
         raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
-    if (call.cost, call.original_cost, call.reported_cost, call.own_key_cost) != _NO_AMOUNTS:
+    if call.cost is not None or call.original_cost is not None or call.reported_cost is not None:
+        _check_amounts(call)
+    if call.own_key_cost is not None:
         _check_amounts(call)
     check_numbers(call)
     for attempt in call.attempts:

@@ -13,7 +13,8 @@ its = scope.current()
 
 def _months() -> None:
     found = cached.months(its.settings)
-    parts.heading("Months", finance.months_say(found))
+    note = "Why a month corrects what it corrects: callmeter explain --from 2026-11-01 --to 2026-12-01 --booked"
+    parts.heading("Months", finance.months_say(found), note)
     parts.rows(finance.month_table(found, MONTH_PATH), "months", "Months and what they book", links=["File"])
 
 

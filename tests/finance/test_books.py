@@ -18,6 +18,7 @@ from collector.finance.close import close, reopen
 from collector.finance.export import booked_request, export
 from collector.finance.months import month_named, month_of
 from collector.finance.overview import months_of
+from collector.finance.why_booked import why_booked
 from collector.ledger.check import check
 from collector.ledger.questions.booked import books
 from collector.ledger.reprice import Author, Which, reprice
@@ -67,6 +68,9 @@ def assert_months_are_their_files(engine, folder, zone):
     for each in months[-8:]:
         total = file_of(engine, folder, zone, each.month).splitlines()[-1].split(",")[10]
         assert parse_usd(total) == each.own + each.corrections
+        told = why_booked(engine, ZONES, month_named(each.month, zone))
+        assert told.cost == each.own + each.corrections
+        assert sum(section.cost for section in told.sections if section.corrects) == each.corrections
 
 
 def do(engine, folder, zone, act):

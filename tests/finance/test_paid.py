@@ -111,5 +111,5 @@ def test_export_says_it_too(engine, tmp_path):
     done = CliRunner().invoke(main, [*options, "export", *days])
     assert done.stdout.splitlines()[1:] == [
         "notional: 0.01 USD of it came under Team, openai",
-        "prepaid at openai: 50.45 USD left of 50.5 USD",
+        "prepaid at openai: 50.5 USD bought, 0.05 USD used",
     ]

@@ -63,6 +63,25 @@ def adjustments_of(call_id: str) -> Question:
     )
 
 
+def priced_anew(period: Period, after_us: int, up_to_us: int | None) -> Question:
+    """What `reprice` changed of a period's calls after an instant, and up to another one where there is one.
+
+    Columns: who, why, calls, cost (picodollars that it added); what a better record of the call has undone is left out.
+    """
+    a = adjustments.c
+    who, why = name_of(a.who).label("who"), name_of(a.why).label("why")
+    added = func.coalesce(a.new_cost, 0) - func.coalesce(a.old_cost, 0)
+    within = [calls.c.started_at >= period.start_us, calls.c.started_at < period.end_us]
+    when = [a.at > after_us] if up_to_us is None else [a.at > after_us, a.at <= up_to_us]
+    return (
+        select(who, why, func.count(a.call_id.distinct()).label("calls"), func.sum(added).label("cost"))
+        .select_from(adjustments.join(calls, calls.c.id == a.call_id))
+        .where(*within, *when, a.superseded.is_(None))
+        .group_by(a.who, a.why)
+        .order_by(func.min(a.at))
+    )
+
+
 def known_as(other_id: str) -> Question:
     """What an id stands for that is no call's: rows of what ("merged" or "open") and call_id (16 bytes)."""
     raw = id_bytes(other_id)
