@@ -38,7 +38,7 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 def months_of(engine: Engine, zones: Collection[str], zone: str, now_us: int) -> Overview:
-    """Every month with usage or a close. `zone` counts until a first close fixes one.
+    """Every month with usage or a close, and the first open one. `zone` counts until a first close fixes one.
 
     The corrections of the first open month are what would be booked now: over all months used and booked are equal.
     """
@@ -48,11 +48,12 @@ def months_of(engine: Engine, zones: Collection[str], zone: str, now_us: int) ->
         first = first_day(connection, zone)
         period = Period(day_bounds(first, zone)[0], max(now_us, day_bounds(first + 1, zone)[0]), zone)
         by_usage = _by_month(connection, used(period, zones))
-        booked, last_open = _booked(connection, books, first), month_of(books.open_day or 0)
-        names = by_usage.keys() | {close.month for close in books.closed} | {month_at(now_us, zone)}
+        booked = _booked(connection, books, first)
+        first_open = month_at(now_us, zone) if books.open_day is None else month_of(books.open_day)
+        names = by_usage.keys() | {close.month for close in books.closed} | {month_at(now_us, zone), first_open}
         open_corrections = _open_corrections(connection, books, by_usage, first)
         months = [
-            _month(name, books, by_usage, booked, open_corrections if name == last_open and books.closed else 0)
+            _month(name, books, by_usage, booked, open_corrections if name == first_open else 0)
             for name in sorted(names, reverse=True)[:MOST_MONTHS]
         ]
     return Overview(zone, books.zone is not None, tuple(months))

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from collector.finance.close import close, reopen
 from collector.finance.export import booked_request, export
 from collector.finance.months import month_named
+from collector.finance.overview import months_of
 from collector.ledger.schema import provider_sums
 from dashboard import cached
 from dashboard.frames import finance
@@ -51,6 +52,16 @@ def test_months_say_what_they_used_and_book(tab: Tab, engine: Engine, tmp_path: 
     assert shown(app, "Corrections, USD") == list(map(Decimal, ("0.01", "0", "0")))
     assert "which is what was used" in "\n".join(part.value for part in app.caption)
     assert shown(app, "File")[1] == "/month.csv?month=2026-09"
+
+
+def test_the_first_open_month_is_there_for_its_corrections_without_any_usage(tmp_path: Path) -> None:
+    at = instant("2026-12-05T00:00")
+    engine = store(tmp_path, calls("2026-08-01T12:00 openai m 1000/0 ok"), now_us=NOW)
+    close(engine, ZONES, "2026-08", "UTC", "ann", at)
+    store(tmp_path, calls("2026-08-01T13:00 openai m 500/0 ok"), now_us=NOW)
+    table = finance.month_table(months_of(engine, ZONES, "UTC", at), "")
+    assert list(table["Month"]) == ["2026-12", "2026-09", "2026-08"]
+    assert list(table["Corrections, USD"]) == [Decimal(0), Decimal("0.005"), Decimal(0)]
 
 
 def test_closes_tell_who_opened_a_month_again_and_why(tab: Tab, engine: Engine, tmp_path: Path) -> None:

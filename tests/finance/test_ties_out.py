@@ -3,6 +3,8 @@
 import csv
 import io
 from collections import Counter
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,12 +25,18 @@ from collector.finance.close import close
 from collector.finance.csvtext import plain_text
 from collector.finance.export import Request, booked_request, export, pages
 from collector.finance.months import month_named
+from collector.finance.overview import months_of
+from collector.finance.why_total import why_total
 from collector.ledger.questions import spend, usage
 from collector.ledger.questions.ask import declared_zones, rows, total
 from collector.ledger.questions.booked import first_open_us
 from collector.ledger.reprice import Author, Which, reprice
 from collector.ledger.retention import Rules, prune
 from collector.settings import Limits
+from dashboard import texts
+from dashboard.frames.axis import day_axis
+from dashboard.frames.finance import month_table
+from dashboard.frames.spend import USD, says, spend_table
 from tests.random_calls import END_DAY, FIRST_DAY, distinct, many
 from tests.random_calls import calls as random_call
 from tests.stored import NOW_US, ZONES, store
@@ -165,9 +173,8 @@ def spent(engine):
 
 def assert_one_total(engine, zone, by, cost):
     """The ledger's spend is that of the screen, of every file by usage, and of all months' files together."""
-    zones, period = declared_zones(engine), parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
-    screen = rows(engine, spend.spend_per_day(Selection(zone=zone), period, zones, LIMITS))
-    assert total(screen, "cost_picousd") == cost
+    period = parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
+    screen = shown(engine, period, cost)
     lines = read_csv(engine, Request(period, by))
     assert sum(parse_usd(line["cost_usd"]) for line in lines[:-1] if line["cost_usd"]) == cost
     assert parse_usd(lines[-1]["cost_usd"]) == cost
@@ -180,6 +187,18 @@ def assert_one_total(engine, zone, by, cost):
             lines = read_csv(engine, booked_request(month_named(month, zone), file_format))
             booked += sum(parse_usd(line[column]) for line in lines[: len(lines) - last_lines] if line[column])
         assert booked == cost
+
+
+def shown(engine, period, cost):
+    """The rows of the spend chart, once its table, its sentence, the finance page and `explain` have said the cost."""
+    zones, usd = declared_zones(engine), Decimal(format_usd(cost))
+    answer = rows(engine, spend.spend_per_day(Selection(zone=period.zone), period, zones, LIMITS))
+    assert sum(filter(None, spend_table(answer, day_axis(period, NOW_US), "")[USD])) == usd
+    assert says(answer).startswith((f"Exactly {texts.usd(cost)}", "No spend"))
+    booked = month_table(months_of(engine, zones, period.zone, NOW_US), "/month.csv")
+    assert sum(booked["Booked, USD"]) == sum(booked["Used by now, USD"]) == usd
+    assert why_total(engine, Selection(), period, zones, date(2026, 11, 1)).cost == cost
+    return answer
 
 
 def read_csv(engine, request):
