@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from collector.core.errors import StateError, UsageError
 from collector.core.outcomes import Outcome
 from collector.intake.gateway.shared import budgets, rates
 from collector.intake.gateway.shared.keys import PREFIX, Key, all_keys, create, digest_of, disable
-from collector.intake.gateway.shared.state import State
+from collector.intake.gateway.shared.state import _TABLES, VERSION, State
 from collector.settings import Endpoint, Provider, Settings
 from tests.gateway.inside import ANSWER, QUESTION, Answered, Asking, Inside, calls, inside, plain
 from tests.stored import store
@@ -266,6 +267,19 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StateError, match="version 99, newer than this callmeter"):
         state_of(tmp_path).connect()
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "state.db")
+    connection.executescript(_TABLES)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("INSERT INTO spent VALUES ('all', 'day', 1, 7)")
+    connection.commit()
+    connection.close()
+    with state_of(tmp_path).once() as opened:
+        assert opened.execute("SELECT picousd FROM spent").fetchall() == [(7,)]
+        assert opened.execute("SELECT * FROM sessions").fetchall() == []
+        assert opened.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_locked_file_refuses_what_has_to_be_counted_and_nothing_else(tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.core.outcomes import Outcome
 from collector.intake.gateway.asked import read_asked
 from collector.intake.gateway.operations import OPERATIONS, SURFACES
 from collector.intake.gateway.router import router_of
+from collector.intake.gateway.shared import sessions
 from collector.intake.gateway.shared.fared import Ended, Fared, Slot
+from collector.intake.gateway.shared.sessions import Sessions
+from collector.intake.gateway.shared.state import _SESSIONS
 from collector.intake.gateway.trial import wait_of
 from collector.settings import Endpoint, Provider, Settings
 from tests.gateway.inside import (
@@ -144,6 +150,53 @@ def test_a_session_stays_where_its_cache_is(tmp_path: Path) -> None:
         assert served(await gateway.ask({**QUESTION, "prompt_cache_key": "other"})) == "one"
 
     asked(tmp_path, what, plain(ANSWER), then=(plain(ANSWER), plain(ANSWER), plain(ANSWER)))
+
+
+def test_a_session_stays_there_for_every_worker_and_after_a_restart(tmp_path: Path) -> None:
+    prefer = {"provider": {"order": ["two"]}, "session_id": "a private name"}
+
+    async def first(gateway: Inside) -> None:
+        assert (await gateway.ask({**QUESTION, **prefer})).headers["x-callmeter-provider"] == "two"
+        await gateway.gateway._shared._save()
+
+    async def second(gateway: Inside) -> None:
+        named = {**QUESTION, "session_id": "a private name"}
+        assert (await gateway.ask(named)).headers["x-callmeter-provider"] == "two"
+
+    asked(tmp_path, first, plain(ANSWER), then=(plain(ANSWER),))
+    assert b"a private name" not in (tmp_path / "state.db").read_bytes()
+    asked(tmp_path, second, plain(ANSWER), then=(plain(ANSWER),))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("xyz"), st.sampled_from("ab")), max_size=30))
+def test_workers_that_share_sessions_know_who_answered_last(answers: list[tuple[int, str, str]]) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(_SESSIONS)
+    workers, alone = [Sessions() for _ in range(3)], Sessions()
+    for n, (worker, session, endpoint) in enumerate(answers):
+        for each in (workers[worker], alone):
+            each.put(session, "m", endpoint, NOW_US + n)
+    for worker in [*workers, *workers]:  # the last one saves what the first one reads a second later
+        sessions.save(connection, worker.take(), NOW_US + 99)
+        worker.learn(sessions.load(connection, NOW_US))
+    for name in "xyz":
+        assert {each.endpoint(name, "m", NOW_US + 99) for each in workers} == {alone.endpoint(name, "m", NOW_US + 99)}
+    sessions.save(connection, {}, NOW_US + sessions.IDLE_US + 100)
+    assert sessions.load(connection, 0) == []
+    connection.close()
+
+
+def test_of_too_many_sessions_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(_SESSIONS)
+    known = Sessions()
+    for n in range(6):
+        known.put(str(n), "m", "one", NOW_US + n)
+    assert [known.endpoint(str(n), "m", NOW_US) for n in range(6)] == [None] * 3 + ["one"] * 3
+    sessions.save(connection, known.take(), NOW_US)
+    assert [at_us - NOW_US for _, _, at_us in sessions.load(connection, 0)] == [3, 4, 5]
+    connection.close()
 
 
 def test_a_session_that_was_idle_for_ten_minutes_is_anybodys(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """From a request to its plan: the endpoints of its models, how they fared, and who served its session before."""
 
-from collections import OrderedDict
 from collections.abc import Container, Mapping
 from hashlib import blake2b
 from random import getrandbits
@@ -18,13 +17,12 @@ from collector.intake.gateway.operations import Operation, Surface
 from collector.intake.gateway.planning import NOT_LIMITED, TIMED_SORTS, WAITS, Limited, Plan, Request, plan, text_of
 from collector.intake.gateway.routing import Route, refuse_unknown, routes_of
 from collector.intake.gateway.shared.fared import Ended, Fared
+from collector.intake.gateway.shared.sessions import Sessions
 from collector.intake.gateway.usual import Usual, all_well
 from collector.intake.gateway.wishes import Wishes, read_wishes, wishes_nothing
 from collector.ledger.book import load_cards
 from collector.settings import Settings
 
-SESSION_IDLE_US = 600 * SECOND_US  # as long as providers keep a prompt's cache (openrouter.ai, prompt caching)
-MAX_SESSIONS = 50_000
 _NO_ENDPOINT = (404, "no_endpoint", "ask for less, or add an endpoint that can")
 # words of a plan's rule -> status, code and advice of the refusal where they hold of every endpoint
 _REFUSALS = {
@@ -66,11 +64,11 @@ class Planned(msgspec.Struct, frozen=True):
 class Router:
     """Makes plans; `fared` is told of every attempt, `sessions` of every success."""
 
-    def __init__(self, catalog: Catalog, fared: Fared) -> None:
+    def __init__(self, catalog: Catalog, fared: Fared, sessions: Sessions) -> None:
         self.catalog = catalog
         self.fared = fared
+        self.sessions = sessions
         self._usuals: dict[tuple[str, str, str], Usual] = {}
-        self._sessions: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
 
     def plan(
         self,
@@ -94,7 +92,7 @@ class Router:
         routes = self._routes(wishes, surface, now_us)
         if not routes:
             raise refuse_unknown(asked.model, self.catalog.routes)
-        served_by = self._served_by(known_as, asked.model, now_us)
+        served_by = self.sessions.endpoint(known_as, asked.model, now_us) if known_as else None
         request = Request(wishes, need, operation.name, operation.kinds, served_by, models_allowed, limited)
         with_times = bool(wishes.sort in TIMED_SORTS or wishes.latency_s or wishes.throughput)
         health = self.fared.of([route.id for route in routes], now_us, with_times)
@@ -108,16 +106,7 @@ class Router:
 
     def served(self, session: str, model: str, route: Route, now_us: int) -> None:
         """An endpoint has answered a session: it is asked first the next time, so that it reads from its cache."""
-        self._sessions[session, model] = route.id, now_us
-        self._sessions.move_to_end((session, model))
-        if len(self._sessions) > MAX_SESSIONS:
-            self._sessions.popitem(last=False)
-
-    def _served_by(self, session: str | None, model: str, now_us: int) -> str | None:
-        if session is None:
-            return None
-        route_id, at_us = self._sessions.get((session, model), ("", 0))
-        return route_id if now_us - at_us <= SESSION_IDLE_US else None
+        self.sessions.put(session, model, route.id, now_us)
 
     def _usual(self, model: str, surface: Surface, operation: Operation, now_us: int) -> Usual:
         routes = self.catalog.endpoints(model, "", surface.built_in, now_us)
@@ -138,7 +127,7 @@ class Router:
 
 def router_of(settings: Settings, book: PriceBook | None, fared: Fared | None = None) -> Router:
     """The router of these settings, with the prices of a book and the cards of the models."""
-    return Router(Catalog(routes_of(settings), book, load_cards()), fared or Fared())
+    return Router(Catalog(routes_of(settings), book, load_cards()), fared or Fared(), Sessions())
 
 
 def session_key(asked: Asked, session: str | None) -> str | None:

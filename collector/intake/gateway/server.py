@@ -85,7 +85,7 @@ def services_of(
         own_keys=keys,
         tariff=tariff,
         router=router,
-        shared=Shared(settings, router.fared, tariff.cost, Records(settings, book), is_public),
+        shared=Shared(settings, router.fared, router.sessions, tariff.cost, Records(settings, book), is_public),
     )
 
 

@@ -3,6 +3,7 @@
 state.py     the file itself: opened, made, its one clear error
 keys.py      gateway keys: made once, kept as digests, looked up in memory
 fared.py     how endpoints fared, in memory; health.py saves and shares it
+sessions.py  who answered a conversation last, in memory, saved and shared
 budgets.py   what was spent and what is reserved, in each budget's window
 rates.py     calls per minute and key, and what was turned away at the door
 workers.py   who is alive, and the reservations of who is not

@@ -19,11 +19,12 @@ from collector.intake.gateway import claims
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.planning import without
 from collector.intake.gateway.router import Planned
-from collector.intake.gateway.shared import budgets, health, rates
+from collector.intake.gateway.shared import budgets, health, rates, sessions
 from collector.intake.gateway.shared.budgets import Claim, Standing
 from collector.intake.gateway.shared.fared import SLOT_S, Fared, Saved
 from collector.intake.gateway.shared.keys import Key, all_keys, digest_of
 from collector.intake.gateway.shared.recorded import Ended, Records
+from collector.intake.gateway.shared.sessions import Sessions
 from collector.intake.gateway.shared.state import State
 from collector.intake.gateway.shared.workers import Presence, is_alive, sweep
 from collector.settings import Settings
@@ -40,9 +41,17 @@ class Shared:
     """One worker's share. `is_public`: it is served beyond this machine, so nobody is let in without a key."""
 
     def __init__(
-        self, settings: Settings, fared: Fared, cost_of: CostOf, records: Records, is_public: bool = False
+        self,
+        settings: Settings,
+        fared: Fared,
+        served: Sessions,
+        cost_of: CostOf,
+        records: Records,
+        is_public: bool = False,
     ) -> None:
         self.fared = fared
+        self._served = served
+        self._served_until_us = 0  # what others have saved is known up to then
         self._state = State(settings.state_path)
         self._folder = settings.data_dir / "workers"
         self._zone = settings.zone
@@ -69,6 +78,8 @@ class Shared:
         with self._state.writing(self._connection) as connection:
             self._read_keys(connection)
             self.fared.learn(*health.load(connection, 0))
+            self._served.learn(sessions.load(connection, now_us - sessions.IDLE_US))
+        self._served_until_us = now_us
         self._look_elsewhere(now_us)
 
     def start(self) -> None:
@@ -215,28 +226,32 @@ class Shared:
     async def _save(self) -> None:
         """Save and read in a thread what this worker and the others have seen since the last time."""
         now_us = time.time_ns() // 1000
-        taken, waits = self.fared.take(), self.fared.waits()
+        taken, waits, served = self.fared.take(), self.fared.waits(), self._served.take()
         turned_away, self._turned_away = self._turned_away, {}
         since = now_us // (SLOT_S * 1_000_000) - health.RECENT_SLOTS
 
-        def work() -> tuple[Saved, dict[str, int]]:
+        def work() -> tuple[Saved, dict[str, int], list[tuple[bytes, str, int]]]:
             with self._state.once() as connection:
                 health.save(connection, taken, waits, now_us)
+                sessions.save(connection, served, now_us)
                 rates.add_turned_away(connection, turned_away, now_us)
                 self._read_keys(connection)
-                found = health.load(connection, since)
+                found = *health.load(connection, since), sessions.load(connection, self._served_until_us)
             self._look_elsewhere(now_us)
             return found
 
         try:
-            seen, told = await asyncio.to_thread(work)
+            seen, told, answered = await asyncio.to_thread(work)
         except Exception as error:  # this goes on as long as the worker does
             self._tell(f"what workers share is not saved: {error}")
             self.fared.put_back(taken)
+            self._served.put_back(served)
             for place, n in turned_away.items():
                 self._turned_away[place] = self._turned_away.get(place, 0) + n
             return
         self.fared.learn(seen, told)
+        self._served.learn(answered)
+        self._served_until_us = now_us
         if self._unsettled:
             with contextlib.suppress(Refusal), self._at_hand() as connection:
                 self._settle_all(connection)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from collector.core.errors import StateError
 
-VERSION = 1
 WAIT_MS = 500  # for another worker's transaction, which takes less than one
 _TABLES = """
 CREATE TABLE keys (
@@ -37,6 +36,12 @@ CREATE TABLE turned_away (
     minute INTEGER NOT NULL, reason TEXT NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (minute, reason)
 ) WITHOUT ROWID;
 """
+_SESSIONS = """
+CREATE TABLE sessions (session BLOB PRIMARY KEY, endpoint TEXT NOT NULL, at_us INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX sessions_at ON sessions (at_us);
+"""
+_REVISIONS = (_TABLES, _SESSIONS)  # each takes a file from one version to the next
+VERSION = len(_REVISIONS)
 
 
 class State:
@@ -86,10 +91,10 @@ class State:
         if version == VERSION:
             return
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:  # another worker may have been first
-            for statement in filter(str.strip, _TABLES.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]  # another worker may have been first
+        for statement in filter(str.strip, "".join(_REVISIONS[version:]).split(";")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
 
     @contextlib.contextmanager
