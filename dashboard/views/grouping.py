@@ -26,6 +26,7 @@ def choice(options: Mapping[str, str], chosen: str) -> None:
         required=True,
         on_change=_chosen,
         label_visibility="collapsed",
+        wrap=True,
     )
 
 

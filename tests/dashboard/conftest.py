@@ -1,7 +1,9 @@
 """Ledgers and the app as a browser tab would run it, without a browser."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,10 +77,18 @@ def address(served: Path) -> Iterator[str]:
     """Where `callmeter dashboard`, started in another directory, shows that ledger."""
     elsewhere = served / "elsewhere"
     elsewhere.mkdir()
+    (elsewhere / "callmeter.toml").write_text('[[budgets]]\nscope = "all"\nperiod = "month"\nlimit_usd = 1000\n')
     with running(elsewhere, "--data-dir", str(served), "dashboard", "--port", "0") as dashboard:
         yield dashboard.addresses("dashboard")["dashboard"]
         assert dashboard.end() == 0
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["stderr.txt", "stdout.txt"]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["callmeter.toml", "stderr.txt", "stdout.txt"]
+
+
+@pytest.fixture(scope="session")
+def retried(served: Path) -> str:
+    """The id of a call of that ledger that took two attempts."""
+    with closing(sqlite3.connect(f"file:{served / 'callmeter.db'}?mode=ro", uri=True)) as connection:
+        return str(connection.execute("SELECT id FROM v_calls WHERE attempts = 2 ORDER BY id").fetchone()[0])
 
 
 @pytest.fixture(scope="session")

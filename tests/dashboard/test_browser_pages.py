@@ -8,20 +8,24 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from collector.core.money import format_usd
 from collector.core.passwords import hash_password
-from collector.core.periods import day_number, days_period, format_day
+from collector.core.periods import day_number, days_period, format_day, parse_period
 from dashboard import texts
 from tests.dashboard import axe
 from tests.dashboard.browser import Tab
+from tests.dashboard.ledgers import call
 from tests.processes import running
+from tests.stored import store
 
 PAGES = {
     "": 5,
     "model?model=m": 2,
     "providers": 2,
     "calls": 0,
+    "call?id=": 1,
     "spend?group=app": 1,
     "apps": 1,
     "why": 0,
@@ -34,10 +38,10 @@ LOOKS = (("light", 1440), ("dark", 1440), ("dark", 390), ("light", 390))
 
 @pytest.mark.parametrize("path", PAGES)
 def test_it_fits_a_desk_and_a_phone_in_both_themes_and_breaks_no_rule_of_accessibility(
-    browser: Browser, address: str, path: str
+    browser: Browser, address: str, retried: str, path: str
 ) -> None:
     tab = Tab(browser)
-    page = tab.open(f"{address}/{path}", PAGES[path])
+    page = tab.open(f"{address}/{path}{retried if path == 'call?id=' else ''}", PAGES[path])
     for theme, width in LOOKS:
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 900})
@@ -48,7 +52,7 @@ def test_it_fits_a_desk_and_a_phone_in_both_themes_and_breaks_no_rule_of_accessi
     assert tab.wrong == []
 
 
-def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, served: Path) -> None:
+def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, served: Path, retried: str) -> None:
     today = day_number(time.time_ns() // 1_000, "UTC")
     period = days_period(today - 9, today - 2, "UTC")
     named = f"period={format_day(today - 9)}..{format_day(today - 2)}"
@@ -61,12 +65,29 @@ def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, s
             "SELECT count(*), sum(input_tokens), sum(output_tokens) FROM v_calls WHERE model = 'm'"
         )
         ((attempts,),) = db.execute(f"SELECT sum(attempts) FROM calls WHERE {within}")
+        ((unpriced,),) = db.execute(f"SELECT count(*) FROM calls WHERE {within} AND cost IS NULL")
+        ((booked,),) = db.execute("SELECT sum(cost) FROM calls")
+        month = f"started_at >= {parse_period('month', 'UTC', time.time_ns() // 1_000).start_us}"
+        ((this_month,),) = db.execute(f"SELECT sum(cost) FROM calls WHERE {month}")
+        ((its_cost,),) = db.execute("SELECT cost_picousd FROM v_calls WHERE id = ?", [retried])
     tab = Tab(browser)
     page = tab.open(f"{address}/?{named}", 5)
     assert (card(page, "Calls"), card(page, "Tokens")) == (texts.short_count(calls), texts.short_count(used))
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
     page = tab.open(f"{address}/spend?{named}", 1)
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
+    expect(line(page, "Total").filter(has_text=format_usd(cost))).to_have_count(1)
+    page = tab.open(f"{address}/calls?{named}", 0)
+    all_of_them = f"{texts.count(calls, 'call')}, newest first. Exactly {texts.usd(cost)}, plus"
+    expect(page.get_by_text(f"{all_of_them} {texts.count(unpriced, 'call')} without a price")).to_be_visible()
+    page = tab.open(f"{address}/call?id={retried}", 1)
+    expect(page.get_by_text(f"{texts.usd(its_cost)}: each quantity times its unit price")).to_be_visible()
+    page = tab.open(f"{address}/why?{named}", 0)
+    expect(page.get_by_text(f"Exactly {texts.usd(cost)} for {texts.count(calls - unpriced, 'call')};")).to_be_visible()
+    page = tab.open(f"{address}/finance?{named}", 0)
+    expect(page.get_by_text(f"all together book {format_usd(booked)} USD, which is what was used")).to_be_visible()
+    page = tab.open(f"{address}/alerts?{named}", 0)
+    expect(line(page, "month").filter(has_text=format_usd(this_month))).to_have_count(1)
     page = tab.open(f"{address}/apps?{named}", 1)
     expect(page.get_by_text(f"Exactly {texts.usd(cost)}, plus")).to_be_visible()
     expect(page.get_by_text(f"{texts.count(used, 'token')} in {texts.count(calls, 'call')}, most")).to_be_visible()
@@ -79,6 +100,11 @@ def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, s
     expect(page.get_by_text(f"{stored:,} accepted = {stored:,} stored + 0 merged")).to_be_visible()
     assert mine < stored
     assert tab.wrong == []
+
+
+def line(page: Page, text: str) -> Locator:
+    """The lines of tables with some text, as those are told of them who do not see the table."""
+    return page.locator("canvas tr").filter(has_text=text)
 
 
 def card(page: Page, label: str) -> str:
@@ -98,6 +124,28 @@ def test_a_page_can_be_used_by_keyboard_and_links_lead_on_with_what_was_chosen(b
     page.wait_for_url(re.compile("/providers.*period=7d"))
     tab.drawn(2)
     assert tab.wrong == []
+
+
+def test_a_new_call_comes_by_itself_with_its_total_and_a_phone_reaches_every_split(
+    browser: Browser, tmp_path: Path
+) -> None:
+    now_us = time.time_ns() // 1_000
+    first, second = (call(n, now_us - n * 1_000, "m", "openai") for n in (1, 2))
+    store(tmp_path, [first], now_us=now_us).dispose()
+    with running(tmp_path, "--data-dir", str(tmp_path), "dashboard", "--port", "0") as dashboard:
+        address = dashboard.addresses("dashboard")["dashboard"]
+        tab = Tab(browser, 360)
+        page = tab.open(f"{address}/calls?error=none&period=24h", 0)
+        expect(page.get_by_text("1 call, newest first. Exactly $0.016")).to_be_visible()
+        store(tmp_path, [second], now_us=now_us).dispose()
+        expect(page.get_by_text("2 calls, newest first. Exactly $0.032")).to_be_visible(timeout=20_000)
+        expect(line(page, "+00:00")).to_have_count(2)
+        page = tab.open(address, 2)
+        for split in ("Provider", "Key", "User"):
+            page.get_by_role("radio", name=split).click()
+            page.wait_for_url(f"**group={split.lower()}**")
+        assert tab.wrong == []
+        assert dashboard.end() == 0
 
 
 @pytest.fixture(scope="module")

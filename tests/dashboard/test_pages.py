@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ledgers import HOSTILE, LEDGERS
@@ -15,6 +16,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "model": {},
     "providers": {},
     "calls": {},
+    "call": {},
     "spend": {"group": "app"},
     "apps": {},
     "why": {},
@@ -26,9 +28,13 @@ MODELS = {"demo": "openai/gpt-4o", "unpriced only": "acme/x", "down all day": "m
 
 
 def opened(tab: Tab, page: str, name: str) -> AppTest:
-    """A page on one of LEDGERS; the model's page is of a model that has calls there."""
-    query = {"model": MODELS.get(name, "openai/gpt-4-turbo")} if page == "model" else PAGES[page]
-    return tab(name, page, **query)
+    """A page on one of LEDGERS; the pages of one model or call are of such that are there."""
+    if page == "model":
+        return tab(name, page, model=MODELS.get(name, "openai/gpt-4-turbo"))
+    if page == "call":
+        listed = tab(name, "calls").dataframe
+        return tab(name, page, id=listed[0].value["Call"][0].rsplit("id=")[-1] if listed else "00" * 16)
+    return tab(name, page, **PAGES[page])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,6 +54,25 @@ def test_names_from_outside_are_plain_text(tab: Tab, page: str) -> None:
     in_markdown = [*app.markdown, *app.caption, *app.subheader, *app.title, *app.metric]
     shown = [str(part.value) for part in in_markdown]
     assert [text for text in shown if any(name in text for name in HOSTILE) and "`" not in text] == []
+
+
+LIVE_S = {"overview": 15, "model": 30, "providers": 15, "calls": 5, "spend": 15, "apps": 15, "alerts": 30}
+LIVE_S |= {"collector": 30}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_traffic_changes_comes_by_itself_and_nothing_else_is_asked_again(
+    tab: Tab, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every: list[float] = []
+
+    def fragment(shown: Any = None, *, run_every: float, key: str) -> Any:
+        every.append(run_every)
+        return shown or (lambda its: its)
+
+    monkeypatch.setattr(st, "fragment", fragment)
+    assert not tab("demo", page, **PAGES[page]).exception
+    assert every == ([LIVE_S[page]] if page in LIVE_S else [])
 
 
 @pytest.mark.parametrize("page", PAGES)
