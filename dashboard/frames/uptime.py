@@ -105,7 +105,7 @@ def providers_say(by_provider: Tallies, axis: Axis) -> str:
     return f"{words}; {hidden} more are in the table" if hidden > 0 else words
 
 
-TOO_FEW = f"No bucket has the {MIN_IN_BUCKET} calls that a percentage needs."
+TOO_FEW = f"No bucket has the {MIN_IN_BUCKET} calls that a percentage needs; a longer time has larger buckets."
 WITH, WITHOUT = "With routing", "Without routing"
 
 

@@ -33,9 +33,8 @@ def _alerts(its: scope.Scope) -> None:
 
 def _budgets(its: scope.Scope) -> None:
     if not its.settings.budgets:
-        parts.nothing(
-            "No budgets", "Set one in callmeter.toml:", '[[budgets]]\nscope = "all"\nperiod = "month"\nlimit_usd = 100'
-        )
+        example = '[[budgets]]\nscope = "all"\nperiod = "month"\nlimit_usd = 100'
+        parts.absent("Budgets", "None is set. One in callmeter.toml:", example)
         return
     parts.heading("Budgets", "Spend of the running day, week or month in the reporting zone")
     table = alerts.budget_table(cached.spent_of(its.settings.budgets, its.settings))
@@ -45,7 +44,7 @@ def _budgets(its: scope.Scope) -> None:
 def _jobs(its: scope.Scope) -> None:
     rows = cached.job_runs(its.settings.ledger_url)
     if not rows:
-        parts.nothing("No job has run yet", "They run by themselves, or once:", "callmeter collect")
+        parts.absent("Jobs", "None has run yet. All that are due, once:", "callmeter collect")
         return
     parts.heading("Jobs", alerts.jobs_say(rows))
     parts.rows(
@@ -56,8 +55,11 @@ def _jobs(its: scope.Scope) -> None:
 def _untold(its: scope.Scope) -> None:
     silenced, waiting = cached.untold(its.settings.ledger_url)
     if not silenced and not waiting:
-        told = "Everybody was told." if its.settings.channels else "Nobody is told: add [[channels]] to callmeter.toml."
-        parts.absent("Who is told", told)
+        if its.settings.channels:
+            parts.absent("Who is told", "Everybody was told.")
+        else:
+            example = '[[channels]]\nkind = "slack"\nurl = "https://hooks.slack.com/services/..."'
+            parts.absent("Who is told", "Nobody. A channel in callmeter.toml:", example)
         return
     parts.heading("Who is told")
     if silenced:

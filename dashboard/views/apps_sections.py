@@ -13,7 +13,7 @@ from dashboard.frames import axis as axes
 from dashboard.frames import leaders, spend, usage
 from dashboard.frames.leaders import Used
 from dashboard.frames.model import APP_LINK
-from dashboard.views import cards, grouping, parts, scope
+from dashboard.views import cards, empty, grouping, parts, scope
 
 GROUPS = {"app": "Apps", "key": "Keys", "user": "Users"}
 QUESTIONS = ("tokens", "spend")
@@ -29,8 +29,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     answer = cached.answers(QUESTIONS, selection, its.period(), its.settings)
     rows, refusal = answer["tokens"].rows, answer["tokens"].refusal
     if refusal or not rows:
-        none = f"There are none in this period ({selection.period}) with these filters: choose others."
-        parts.nothing("This cannot be answered" if refusal else "No calls here", refusal or none)
+        empty.no_calls(its, refusal)
         return
     now = leaders.used(rows, answer["spend"].rows, selection.group)
     before, since = _before(its, selection, now_us)

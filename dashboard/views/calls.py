@@ -5,12 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from collector.ledger.questions.endings import NOT_STATED, Ending
+from collector.ledger.questions.endings import ANY, NOT_STATED, Ending
 from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.frames import calls
 from dashboard.frames.outcomes import NAMES
-from dashboard.views import parts, scope
+from dashboard.views import empty, parts, scope
 
 LIVE_S = 5
 STATUSES = ("2xx", "4xx", "5xx", "400", "401", "403", "404", "429", "500", "502", "503", "504", NOT_STATED)
@@ -63,8 +63,9 @@ def show(ending: Ending) -> None:
     answer = cached.call_page(its.selection, period, its.settings, before, ending)
     rows = answer.rows[: cached.PAGE_CALLS]
     if not rows:
-        parts.nothing("No calls here", answer.refusal or "None in this period with these filters.")
-        st.button("Newest", on_click=newest, disabled=before is None, key="newest")
+        empty.no_calls(its, answer.refusal, is_filtered=ending != ANY or before is not None)
+        if before:
+            st.button("Newest", on_click=newest, key="newest")
         return
     _above(cached.cost_of(ending, its.selection, period, its.settings), rows, len(answer.rows) > len(rows))
     table = calls.call_list(rows, its.selection.zone)

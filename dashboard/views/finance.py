@@ -39,7 +39,7 @@ def _credits() -> None:
 def _closes() -> None:
     closes = cached.closes(its.settings.ledger_url)
     if not closes:
-        parts.nothing("No month was closed yet", "A close keeps a month's file for ever.", "callmeter close --help")
+        parts.absent("Closes", "No month was closed yet. A close keeps its file for ever:", "callmeter close --help")
         return
     parts.heading("Closes", "Every close there was, with what was handed out then")
     parts.rows(finance.close_table(closes), "closes", "Closes")
@@ -66,8 +66,8 @@ def _compared() -> None:
 def _deliveries() -> None:
     rows = cached.deliveries(its.settings.ledger_url)
     if not rows:
-        told = "With a folder each day's and month's file is delivered by itself:"
-        parts.nothing("No file was delivered yet", told, '[finance]\nfolder = "/srv/finance"')
+        told = "None yet. With a folder in callmeter.toml each day's and month's file is delivered by itself:"
+        parts.absent("Delivered files", told, '[finance]\nfolder = "/srv/finance"')
         return
     parts.heading("Delivered files", "The newest first")
     parts.rows(finance.delivery_table(rows), "deliveries", "Delivered files")

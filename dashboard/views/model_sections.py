@@ -13,18 +13,21 @@ from dashboard.figures import bars
 from dashboard.frames import axis as axes
 from dashboard.frames import effective, model, models, samples, usage
 from dashboard.theme import COLOR
-from dashboard.views import parts, scope
+from dashboard.views import empty, parts, scope
 
 ACTIVITY = "90d"
 APP_SPANS = {"This week": "7d", "This month": "30d"}
 UPTIME_SPANS = {"24 h": "24h", "72 h": "72h", "90 d": "90d"}
-DEFAULT_GATEWAY = "http://127.0.0.1:8484/v1"
 
 
 def every_model(its: scope.Scope) -> None:
     """All models that calls name or that callmeter knows, to choose from."""
     by_model = msgspec.structs.replace(its.selection, group="model")
     answer = cached.answers(("tokens", "spend"), by_model, its.period(), its.settings)
+    if not answer["tokens"].rows:
+        empty.no_calls(its, answer["tokens"].refusal)
+        st.text("Any model that callmeter knows can be chosen above.")
+        return
     table = models.model_table(answer["tokens"].rows, answer["spend"].rows, zone=its.selection.zone)
     with st.container(border=True):
         parts.heading("Models with calls in this period", f"{texts.count(len(table), 'model')}, most tokens first")
@@ -122,7 +125,7 @@ def _activity(its: scope.Scope, name: str, now_us: int) -> None:
 
 
 def _apps(its: scope.Scope, name: str, now_us: int) -> None:
-    (span,) = parts.choices("Apps", apps=APP_SPANS)
+    (span,) = parts.choices("Apps that use it", apps=APP_SPANS)
     text = APP_SPANS[span]
     selection = Selection(text, its.selection.zone, models=(name,), group="app")
     answer = cached.answers(("tokens",), selection, parse_period(text, its.selection.zone, now_us), its.settings)
@@ -148,7 +151,7 @@ def _effective(its: scope.Scope, name: str, offers: list[Offer]) -> None:
 
 def how_to_ask(its: scope.Scope, name: str) -> None:
     """Sample code and the fields of a request; it does not change while calls come in."""
-    base_url = cached.gateway_url(its.settings) or DEFAULT_GATEWAY
+    base_url = cached.gateway_url(its.settings) or empty.DEFAULT_GATEWAY
     with st.container(border=True):
         parts.heading("Sample code", f"Through this gateway, {texts.for_markdown(base_url)}")
         made = {

@@ -17,7 +17,7 @@ from dashboard.figures import bars
 from dashboard.frames import alerts, forecast, models, outcomes, spend, unpriced, uptime, usage
 from dashboard.frames import axis as axes
 from dashboard.frames.forecast import Forecast
-from dashboard.views import cards, grouping, over_spend, parts, scope
+from dashboard.views import cards, empty, grouping, over_spend, parts, scope
 from dashboard.views.over_spend import Mark
 
 SUMS = ("tokens", "spend", "unpriced")
@@ -36,11 +36,8 @@ def show(its: scope.Scope, now_us: int) -> None:
     _alerts(its)
     if filtered := scope.spoken(selection):
         st.caption(filtered)
-    if refusal := answer["tokens"].refusal:
-        parts.nothing("This cannot be answered", refusal)
-        return
-    if not answer["tokens"].rows:
-        _no_calls(selection)
+    if answer["tokens"].refusal or not answer["tokens"].rows:
+        empty.no_calls(its, answer["tokens"].refusal)
         return
     axis = axes.day_axis(period, now_us, answer["tokens"].rows[-1].day)
     before = its.before()
@@ -77,17 +74,6 @@ def _sections(
     if answer["unpriced"].rows:
         sections.append(lambda: _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml"))
     return sections
-
-
-def _no_calls(selection: Selection) -> None:
-    if scope.spoken(selection):
-        parts.nothing("No calls match", f"There are none in this period ({selection.period}) with these filters.")
-    else:
-        parts.nothing(
-            f"No calls in this period ({selection.period})",
-            "Choose a longer one, or send a call through the gateway:",
-            "callmeter up\nexport OPENAI_BASE_URL=http://127.0.0.1:8484/v1",
-        )
 
 
 def _earlier(selection: Selection, before: Period | None, its: scope.Scope) -> Mapping[str, Answer] | None:

@@ -207,12 +207,14 @@ def heading(title: str, *says: str) -> None:
             st.caption(words(sentence))
 
 
-def absent(title: str, sentence: str) -> None:
-    """A section that has nothing to show here, and the sentence that says why."""
+def absent(title: str, sentence: str, command: str = "") -> None:
+    """A section that has nothing to show here, the sentence that says why, and what brings something."""
     with st.container(gap=None):
         if title:
             st.subheader(title, anchor=False)
         st.text(sentence)
+    if command:
+        st.code(command, language=None)
 
 
 def words(says: str) -> str:

@@ -14,7 +14,7 @@ from dashboard.figures import uptime as uptime_figures
 from dashboard.frames import alerts, model, outages, providers, speed, uptime
 from dashboard.frames import axis as axes
 from dashboard.frames.series import MOST_SERIES
-from dashboard.views import parts, scope
+from dashboard.views import empty, parts, scope
 
 QUESTIONS = ("providers", "outages", "speed")
 
@@ -25,11 +25,8 @@ def show(its: scope.Scope, now_us: int) -> None:
         st.caption(filtered)
     selection, period = msgspec.structs.replace(its.selection, group="provider"), its.period()
     answer = cached.answers(QUESTIONS, selection, period, its.settings)
-    if refusal := answer["providers"].refusal:
-        parts.nothing("This cannot be answered", refusal)
-        return
-    if not answer["providers"].rows:
-        parts.nothing(f"No attempts at a provider in this period ({selection.period})", "Choose a longer one.")
+    if answer["providers"].refusal or not answer["providers"].rows:
+        empty.no_calls(its, answer["providers"].refusal)
         return
     with st.container(border=True):
         _board(selection, its, now_us)

@@ -14,7 +14,7 @@ from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.frames import axis as axes
 from dashboard.frames import ranking, savings, spend, trouble, unpriced, what_if
-from dashboard.views import grouping, over_spend, parts, scope
+from dashboard.views import empty, grouping, over_spend, parts, scope
 from dashboard.views.over_spend import Mark
 
 GROUPS = {name: name.title() for name in DIMENSIONS}
@@ -31,8 +31,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     told = cached.answers(("spend", "outages"), selection, its.period(), its.settings)
     answer = told["spend"]
     if answer.refusal or not answer.rows:
-        none = f"There are none in this period ({selection.period}) with these filters: choose others."
-        parts.nothing("This cannot be answered" if answer.refusal else "No calls here", answer.refusal or none)
+        empty.no_calls(its, answer.refusal)
         return
     group = selection.group
     with st.container(border=True):

@@ -6,7 +6,7 @@ from collector.core.selection import to_query
 from collector.finance.why_total import Total
 from dashboard import cached
 from dashboard.frames import why
-from dashboard.views import parts, scope
+from dashboard.views import empty, parts, scope
 
 
 def show(its: scope.Scope) -> None:
@@ -15,11 +15,11 @@ def show(its: scope.Scope) -> None:
         st.caption(filtered)
     period = its.period()
     if refusal := cached.answers(("spend",), its.selection, period, its.settings)["spend"].refusal:
-        parts.nothing("This cannot be answered", refusal)
+        empty.no_calls(its, refusal)
         return
     told = cached.why(its.selection, period, its.settings)
     if not told.calls:
-        parts.nothing("No calls here", "There are none in this period with these filters: choose others.")
+        empty.no_calls(its)
         return
     _sections(told)
     st.page_link("views/calls.py", label="The calls behind it →", query_params=to_query(its.selection))

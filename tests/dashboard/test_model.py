@@ -208,7 +208,7 @@ def test_the_page_has_all_its_sections(tab: Tab) -> None:
         "Performance by provider",
         "Uptime across all providers",
         "Recent activity: tokens per day, 90 days",
-        "Apps",
+        "Apps that use it",
         "What was paid, beside the list price",
         "Sample code",
         "What a request may hold",

@@ -45,6 +45,14 @@ def test_it_opens(tab: Tab, page: str, name: str) -> None:
     assert app.title[0].value == page.capitalize()
 
 
+@pytest.mark.parametrize("page", ["overview", "model", "providers", "calls", "spend", "apps", "why"])
+def test_without_calls_it_says_what_brings_some_and_with_filters_to_choose_others(tab: Tab, page: str) -> None:
+    (command,) = (box.value for box in tab("empty", page).code)
+    assert command == "callmeter up\nexport OPENAI_BASE_URL=http://127.0.0.1:8484/v1"
+    if page != "model":  # it has one model in place of filters
+        assert "No calls here" in tab("one call", page, provider="nobody").markdown[0].value
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_names_from_outside_are_plain_text(tab: Tab, page: str) -> None:
     app = opened(tab, page, "hostile names")
