@@ -7,7 +7,8 @@
      │   └─ PriceError
      ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
      ├─ SourceError     a provider's API or a status page did not answer as it should: exit code 1
-     ├─ StateError      state.db is damaged, locked or of a newer version: exit code 1
+     ├─ StateError      state.db is locked or of a newer version: exit code 1
+     │   └─ StateDamaged
      ├─ JournalFailed   the journal could not be written or synced
  │   └─ JournalFull   the journal has no room for one more call
      └─ LockHeld        another process does this work now: exit code 75
@@ -50,6 +51,10 @@ class LedgerError(CallmeterError):
 
 class StateError(CallmeterError):
     """state.db cannot be used as it is."""
+
+
+class StateDamaged(StateError):
+    """state.db is no database any more."""
 
 
 class JournalFailed(CallmeterError):

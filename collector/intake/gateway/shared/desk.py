@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from collector.core.budgets import Budget
 from collector.core.calls import Call
-from collector.core.errors import StateError
+from collector.core.errors import StateDamaged, StateError
 from collector.core.money import format_usd
 from collector.intake.gateway import claims
 from collector.intake.gateway.errors import Refusal
@@ -24,6 +24,7 @@ from collector.intake.gateway.shared.budgets import Claim, Standing
 from collector.intake.gateway.shared.fared import SLOT_S, Fared, Saved
 from collector.intake.gateway.shared.keys import Key, all_keys, digest_of
 from collector.intake.gateway.shared.recorded import Ended, Records
+from collector.intake.gateway.shared.recovery import Known, hold_again, recover
 from collector.intake.gateway.shared.sessions import Sessions
 from collector.intake.gateway.shared.state import State
 from collector.intake.gateway.shared.workers import Presence, is_alive, sweep
@@ -62,17 +63,18 @@ class Shared:
         self._had_keys = False
         self._keys: dict[bytes, Key] = {}
         self._keys_stamp: object = None
-        self._reserved: dict[str, list[Budget]] = {}
-        self._unsettled: list[tuple[Call, list[Budget]]] = []
+        self._reserved: dict[str, list[Claim]] = {}
+        self._unsettled: list[tuple[Call, list[Claim]]] = []
         self._turned_away: dict[tuple[int, str], int] = {}
         self._connection: sqlite3.Connection | None = None
+        self._identity: int | None = None  # of the file that it is to
         self._presence: Presence | None = None
         self._task: asyncio.Task[None] | None = None
         self._told_at = 0.0
 
     def open(self, now_us: int) -> None:
         """Open the file, and take over what it says. Raises StateError, saying what to do."""
-        self._connection = self._state.connect()
+        self._connection = self._connected()
         self._presence = Presence(self._folder)
         sweep(self._folder)
         with self._state.writing(self._connection) as connection:
@@ -161,7 +163,7 @@ class Shared:
             with self._at_hand() as connection:
                 full = budgets.reserve(connection, call.id, self._name, wanted, self._zone, now_us)
             if full is None:
-                self._reserved[call.id] = [claim.budget for claim in wanted]
+                self._reserved[call.id] = wanted
                 return planned
             held = {id(r) for r in planned.plan.routes if claims.covers(full.budget, r.model, r.provider)}
             left = without(planned.plan, held, OVER_BUDGET)
@@ -172,9 +174,9 @@ class Shared:
 
     def settle(self, call: Call) -> None:
         """The call has ended: its reservations become what it cost."""
-        applying = self._reserved.pop(call.id, None)
-        if applying is not None:
-            self._unsettled.append((call, applying))
+        claimed = self._reserved.pop(call.id, None)
+        if claimed is not None:
+            self._unsettled.append((call, claimed))
             with contextlib.suppress(Refusal), self._at_hand() as connection:
                 self._settle_all(connection)
 
@@ -204,17 +206,23 @@ class Shared:
         """A transaction here and now. What has to be counted and cannot be is refused, never let pass."""
         try:
             if self._connection is None:
-                self._connection = self._state.connect()
+                self._connection = self._connected()
             with self._state.writing(self._connection) as connection:
                 yield connection
         except StateError as error:
-            self._tell(str(error))
+            if not isinstance(error, StateDamaged):  # which is mended, and told, within a second
+                self._tell(str(error))
             message = "the limits that apply to this call cannot be looked up now: try again"
             raise Refusal(503, "limits_unavailable", message, retry_after="1") from None
 
+    def _connected(self) -> sqlite3.Connection:
+        connection = self._state.connect()
+        self._identity = self._state.identity()
+        return connection
+
     def _settle_all(self, connection: sqlite3.Connection) -> None:
-        for call, applying in self._unsettled:
-            cost = self._cost_of(call) or 0
+        for call, claimed in self._unsettled:
+            cost, applying = self._cost_of(call) or 0, [claim.budget for claim in claimed]
             budgets.settle(connection, call.id, cost, claims.counted_by(applying, call), self._zone, call.started_at)
         self._unsettled = []
 
@@ -243,7 +251,10 @@ class Shared:
         try:
             seen, told, answered = await asyncio.to_thread(work)
         except Exception as error:  # this goes on as long as the worker does
-            self._tell(f"what workers share is not saved: {error}")
+            if isinstance(error, StateDamaged):
+                await self._recover(error, now_us)
+            else:
+                self._tell(f"what workers share is not saved: {error}")
             self.fared.put_back(taken)
             self._served.put_back(served)
             for place, n in turned_away.items():
@@ -252,9 +263,38 @@ class Shared:
         self.fared.learn(seen, told)
         self._served.learn(answered)
         self._served_until_us = now_us
+        self._follow()
         if self._unsettled:
             with contextlib.suppress(Refusal), self._at_hand() as connection:
                 self._settle_all(connection)
+
+    async def _recover(self, damage: StateDamaged, now_us: int) -> None:
+        """The file is damaged: a new one in its place, and one line that says what became of what it held."""
+        keys = tuple(self._keys.values())
+        own = [key.budget for key in keys if key.budget is not None]
+        limits = tuple({(each.scope, each.period): each for each in (*self._budgets, *own)}.values())
+        known = Known(self._name, keys, self._held(), limits, self._records.spent, self._zone, now_us)
+        try:
+            if told := await asyncio.to_thread(recover, self._state, self._folder, known):
+                log.error("%s", told)
+        except (StateError, OSError) as error:
+            self._tell(f"{damage}; a new one cannot be made: {error}")
+        else:
+            self._follow()
+
+    def _held(self) -> dict[str, list[Claim]]:
+        """What the calls hold that run here, or have ended and are not settled yet."""
+        return {**self._reserved, **{call.id: claimed for call, claimed in self._unsettled}}
+
+    def _follow(self) -> None:
+        """Where the file was replaced, go on with the new one, and hold there what the running calls hold."""
+        identity = self._state.identity()
+        if self._connection is None or identity == self._identity:
+            return
+        self._connection.close()
+        self._connection = None
+        with contextlib.suppress(Refusal), self._at_hand() as connection:
+            hold_again(connection, self._name, self._held())
 
     def _read_keys(self, connection: sqlite3.Connection) -> None:
         """Take over keys that were made or disabled; where all are gone, a gateway that had some stays closed."""

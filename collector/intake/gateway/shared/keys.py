@@ -2,6 +2,7 @@
 
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
@@ -16,6 +17,7 @@ PREFIX = "sk-cm-"  # nothing that begins so is ever sent to a provider
 MAX_RPM = 1_000_000
 _FIELDS = ("id", "digest", "app", "created_us", "expires_us", "disabled_us", "models", "rpm", "limit", "period")
 _COLUMNS = "id, digest, app, created_us, expires_us, disabled_us, models, rpm, limit_picousd, period"
+_INSERT = f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -75,8 +77,13 @@ def create(
     names = None if models is None else tuple(name.lower() for name in models)
     key = Key(f"k-{secrets.token_hex(6)}", digest_of(text), app, now_us, expires_us, None, names, rpm, limit, period)
     with state.once() as connection:
-        connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 10)})", _row(key))
+        connection.execute(_INSERT, _row(key))
     return key, text
+
+
+def restore(connection: sqlite3.Connection, known: Iterable[Key]) -> None:
+    """Put keys that are known into a file that has lost them."""
+    connection.executemany(_INSERT, [_row(key) for key in known])
 
 
 def disable(state: State, key_id: str, now_us: int) -> Key:

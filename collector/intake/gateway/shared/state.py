@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.core.errors import StateError
+from collector.core.errors import StateDamaged, StateError
 
 WAIT_MS = 500  # for another worker's transaction, which takes less than one
 _TABLES = """
@@ -82,6 +82,21 @@ class State:
         with contextlib.closing(self.connect()) as connection, self.writing(connection):
             yield connection
 
+    def is_sound(self) -> bool:
+        """Whether all of it can be read. Raises StateError where that cannot be found out."""
+        try:
+            with contextlib.closing(self.connect()) as connection, self._told():
+                return bool(connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
+        except StateDamaged:
+            return False
+
+    def identity(self) -> int | None:
+        """Which file is at the path: another number when it was replaced; None where none is."""
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -106,7 +121,7 @@ class State:
                 f"{self.path} cannot be used now: {error}; see to its disk, or end what holds it"
             ) from None
         except sqlite3.DatabaseError as error:
-            raise StateError(
+            raise StateDamaged(
                 f"{self.path} is damaged: {error}; stop callmeter, move the file away, start again and create keys anew"
             ) from None
         except OSError as error:
