@@ -1,10 +1,13 @@
 """The day's and the month's files come by themselves, whole, once, and again when they changed."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from collector.cli import main
 from collector.core.errors import UsageError
 from collector.finance.close import close
 from collector.finance.deliver import deliver, due
@@ -107,3 +110,26 @@ def test_a_file_that_cannot_be_written_is_tried_again(engine, tmp_path):
     (tmp_path / "out" / "callmeter-2026-10-30.csv").rmdir()
     run(engine, tmp_path / "out", "2026-11-02T00:10")
     assert sorted({file for file, _, _ in log(engine)}) == sorted(file for file, _, _ in log(engine))
+
+
+def test_cron_delivers_what_is_over_and_logs_it(tmp_path):
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    store(tmp_path, calls(f"{yesterday}T12:00 openai m 1000/0 ok")).dispose()
+    (tmp_path / "callmeter.toml").write_text(f'[finance]\nfolder = "{tmp_path / "out"}"\nformats = ["csv", "focus"]\n')
+
+    def collect():
+        done = CliRunner().invoke(
+            main, ["--data-dir", str(tmp_path), "--config", str(tmp_path / "callmeter.toml"), "collect"]
+        )
+        assert done.exit_code == 0, done.stderr
+        engine = store(tmp_path, [])
+        found = log(engine)
+        engine.dispose()
+        return found
+
+    found = collect()
+    assert (f"callmeter-{yesterday}.csv", "0.01", "") in found
+    assert f"callmeter-{yesterday}-focus.csv" in {file for file, _, _ in found}
+    assert (tmp_path / "out" / f"callmeter-{yesterday}.csv").read_text().endswith(",0.01,USD,\n")
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    assert collect() == found

@@ -25,7 +25,9 @@ ANSWERED = call(
     "12:00 openai m 1000/500 ok 840ms origin_id=gen-1 app=https://app.example user=ann session=s-1 images_in=2"
     " reasoning=7 cache_read=24 first_token_ms=120 streamed=1 finish_reason=stop served_model=m http_status=200"
 )
-RESCUED = call("12:01 openai m 10/5 ok 90ms origin_id=gen-2 attempts=dear:rate_limited,openai:ok")
+RESCUED = call(
+    "12:01 openai m 10/5 ok 90ms origin_id=gen-2 attempts=dear:rate_limited,openai:ok reported_cost=9 own_key_cost=8"
+)
 CANCELLED = call("12:02 openai m - cancelled 50ms origin_id=gen-3 http_status=200")
 UNPRICED = call("12:03 openai nobody-knows 10/5 ok 50ms origin_id=gen-4")
 REFUSED = call("12:04 - nobody-knows - refused 1ms error_type=model_not_found http_status=404")
@@ -70,6 +72,7 @@ def test_what_it_tells(tmp_path: Path) -> None:
     journal(tmp_path, *ALL)
     sources = Sources(settings(tmp_path), BOOK)
     answered = told(sources, "gen-1")
+    assert (answered["is_byok"], told(sources, "gen-2")["is_byok"]) == (False, True)
     assert (answered["id"], answered["upstream_id"], answered["request_id"]) == ("gen-1", "gen-1", ANSWERED.id)
     assert (answered["tokens_prompt"], answered["tokens_completion"]) == (1024, 507)
     assert (answered["native_tokens_cached"], answered["native_tokens_reasoning"]) == (24, 7)
