@@ -16,7 +16,7 @@ PARTS = {
     "day boundary": "usage that the provider counts on the day before or after",
     "own key": "paid to the upstream provider with an own key, so not billed by the router",
     "provider fee": "fees, taxes and credits, those of own keys included",
-    "free": "usage that the provider counts and does not charge",
+    "free": "usage that the provider counts and does not charge, or that came under a flat plan",
     "unexplained": "neither side says enough",
 }
 Gap = dict[str, int]  # part -> picodollars; together told - metered
@@ -37,6 +37,7 @@ class Metered(msgspec.Struct, frozen=True):
     own_key_metered: int = 0  # what those were metered at
     own_key_paid: int = 0  # of the reported cost, what was paid upstream
     own_key_fees: int = 0  # and what the router took for them
+    notional: int = 0  # of the cost, what came under a flat plan
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ def split(metered: Metered, told: Told, *, routed: bool = False) -> Gap:
         return _parts({"not captured" if told.states_usage else "provider fee": gap}, gap)
     if told.cost == 0 and told.states_usage and metered.cost > 0 and not metered.own_key_calls:
         return _parts({"free": gap}, gap)
-    found = {"own key": -metered.own_key_metered, "provider fee": metered.own_key_fees}
+    found = {"own key": -metered.own_key_metered, "provider fee": metered.own_key_fees, "free": -metered.notional}
     left = gap - sum(found.values())
     found["not captured"] = missing(metered, told)
     over = max(0, found["not captured"] - left)  # metered beyond what is told
@@ -103,6 +104,11 @@ def across_days(days: Sequence[tuple[int, Gap]]) -> list[tuple[int, Gap]]:
     for _, gap in found:
         _move(gap, "not captured", "unexplained", min(0, gap.get("not captured", 0)))
     return [(day, _parts(gap, sum(gap.values()))) for day, gap in found]
+
+
+def untold(metered: Metered) -> Gap:
+    """What is known of the gap to an invoice of days of which the provider itself says no cost."""
+    return _parts({"free": -metered.notional}, -metered.notional)
 
 
 def with_invoice(gap: Gap, told: int, invoiced: int, fees: int) -> Gap:

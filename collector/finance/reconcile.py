@@ -12,15 +12,17 @@ from sqlalchemy import Engine
 from collector.core.money import parse_usd
 from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.prices.names import Names, undated
-from collector.finance.gaps import Gap, Metered, Told, across_days, split, together, with_invoice
-from collector.finance.sides import Key, both, metered_sides, plus, told_sides
+from collector.finance.gaps import Gap, Metered, Told, across_days, split, together, untold, with_invoice
+from collector.finance.sides import Key, add_notional, both, metered_sides, plus, told_sides
 from collector.finance.sources import streamed
 from collector.ledger.book import load_book
 from collector.ledger.engines import sorting_on_disk
 from collector.ledger.questions.ask import AnyRow
 from collector.ledger.questions.billed import billed
 from collector.ledger.questions.metered import invoiced
-from collector.settings import Settings
+from collector.settings import Finance, Settings
+
+NO_TERMS = Finance()
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -64,21 +66,29 @@ def reconcile(
     """Holds the days [first_day, end_day), counted from 1970 UTC, against each other, by the price book's names."""
     providers = settings.providers or settings.built_in
     routers = {name for name, provider in providers.items() if provider.kind == "openrouter"}
-    return compare(engine, load_book(settings).names, zones, first_day, end_day, routers)
+    return compare(engine, load_book(settings).names, zones, first_day, end_day, routers, settings.finance)
 
 
 def compare(
-    engine: Engine, names: Names, zones: Collection[str], first_day: int, end_day: int, routers: Collection[str] = ()
+    engine: Engine,
+    names: Names,
+    zones: Collection[str],
+    first_day: int,
+    end_day: int,
+    routers: Collection[str] = (),
+    finance: Finance = NO_TERMS,
 ) -> Reconciliation:
     """Holds the days [first_day, end_day), counted from 1970 UTC, against each other.
 
-    `names` say which models are the same; `routers` are the providers that answer from others.
+    `names` say which models are the same; `routers` are the providers that answer from others; what came under a flat
+    plan of `finance` is not billed.
     """
     period = Period(first_day * DAY_S * SECOND_US, end_day * DAY_S * SECOND_US, "UTC")
     with engine.connect() as connection, sorting_on_disk(connection):
         shown: dict[tuple[str, str], str] = {}
         same = _same_model(names, shown)
         metered = metered_sides(connection, names, period, zones, same)
+        add_notional(connection, metered, finance, period, zones, same)
         told = told_sides(streamed(connection, billed(first_day, end_day)), same)
         lines = list(streamed(connection, invoiced(first_day, end_day)))
     _fold_models(metered, told)
@@ -169,6 +179,6 @@ def _invoice(
         told = both(told, day.told)
     invoice = sum(cost for _, cost in amounts)
     fees = sum(cost for kind, cost in amounts if kind != "usage")
-    explained = together(day.gap for day in within)
+    explained = together(untold(day.metered) if day.told.cost is None else day.gap for day in within)
     gap = with_invoice(explained, metered.cost + sum(explained.values()), invoice, fees)
     return Compared(first, end, provider, model, metered, told, invoice, gap)

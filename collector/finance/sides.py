@@ -13,9 +13,11 @@ from collector.core.selection import Selection
 from collector.finance.gaps import Metered, Told
 from collector.finance.lines import Line, lines_of, sums_of
 from collector.finance.sources import price_sets, streamed
+from collector.finance.terms import plan_of
 from collector.ledger.questions.ask import AnyRow
 from collector.ledger.questions.items import sums_by_price
 from collector.ledger.questions.metered import own_keys_per_day, reported_per_day
+from collector.settings import Finance
 
 # Whose sums are taken for what: a provider has one of each at most, and what only states a balance is none of them.
 COST_SOURCES = ("openai_costs", "anthropic_costs", "openrouter_activity")
@@ -60,6 +62,24 @@ def metered_sides(
             found[key], Metered(own_key_calls=row.calls, own_key_metered=row.cost, own_key_paid=paid, own_key_fees=fee)
         )
     return found
+
+
+def add_notional(
+    connection: Connection,
+    metered: dict[Key, Metered],
+    finance: Finance,
+    period: Period,
+    zones: Collection[str],
+    same: Callable[[str, str], str],
+) -> None:
+    """Adds to what was metered how much of its cost came under a flat plan."""
+    providers = tuple(sorted({plan.provider for plan in finance.plans}))
+    if not providers:
+        return
+    for row in streamed(connection, sums_by_price(Selection(providers=providers), period, zones, (*_BY, "key"))):
+        if plan_of(finance, row.provider, row.key, row.day) is not None:
+            key = row.provider, same(row.provider, row.model), row.day
+            metered[key] = plus(metered[key], Metered(notional=row.cost))
 
 
 def _charges(lines: Iterable[Line]) -> dict[str, int]:

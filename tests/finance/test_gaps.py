@@ -56,6 +56,11 @@ CASES = {
         Told(requests=10, cost=0),
         {"own key": -1_000},
     ),
+    "some of it under a flat plan": (
+        Metered(calls=10, cost=1_000, notional=400),
+        Told(requests=10, cost=590),
+        {"price difference": -10, "free": -400},
+    ),
     "no count to compare": (SEEN, Told(cost=900), {"unexplained": -100}),
     "every answer said its cost": (
         Metered(calls=2, cost=10, reported_calls=2, reported_cost=12),
@@ -95,7 +100,7 @@ counts = st.dictionaries(st.sampled_from(["input", "output", "images_in"]), st.i
 metered_sides = st.builds(
     Metered, calls=st.integers(0, 50), cost=amounts, quantities=counts, charges=counts, images_on_top=amounts,
     reported_calls=st.integers(0, 50), reported_cost=amounts, own_key_calls=st.integers(0, 9),
-    own_key_metered=amounts, own_key_paid=amounts, own_key_fees=st.integers(-(10**9), 10**15),
+    own_key_metered=amounts, own_key_paid=amounts, own_key_fees=st.integers(-(10**9), 10**15), notional=amounts,
 )  # fmt: skip
 told_sides = st.builds(
     Told, requests=st.none() | st.integers(0, 50), quantities=counts, cost=st.none() | st.integers(-(10**9), 10**15)

@@ -1,5 +1,7 @@
 """Metered, reported and invoiced side by side, out of a ledger."""
 
+from datetime import date
+
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -10,6 +12,7 @@ from collector.core.periods import parse_day
 from collector.core.prices.names import Names
 from collector.finance.reconcile import compare
 from collector.ledger.schema import provider_sums
+from collector.settings import Finance, Plan
 from tests.stored import ZONES, store
 from tests.tables import calls
 
@@ -99,6 +102,17 @@ def test_answers_by_an_own_key_say_the_fee_of_the_router(engine, tmp_path):
     days, _ = compared(engine)
     row = days[5, "openrouter", "m"]
     assert (row.told.cost, row.gap) == (10**9, {"own key": -(10**10), "provider fee": 10**9})
+
+
+def test_an_invoice_is_not_held_against_what_came_under_a_flat_plan(engine, tmp_path):
+    """Of 0.03 at `m` 0.02 came under a plan of key k1; the plan's fee and 0.011 are on the invoice."""
+    store(tmp_path, calls("2026-10-03T12:00 flat m 2000/0 ok key=k1\n2026-10-03T12:00 flat m 1000/0 ok key=k2"))
+    (tmp_path / "invoice.csv").write_text("provider,month,kind,usd\nflat,2026-10,usage,0.011\nflat,2026-10,fee,20\n")
+    run(tmp_path, "--invoice", tmp_path / "invoice.csv")
+    plan = Plan(name="Team", provider="flat", key="k1", usd_per_month=20, starts=date(2026, 10, 1))
+    (invoice,) = compare(engine, NAMES, ZONES, FIRST, END, finance=Finance(plans=(plan,))).invoices
+    assert (invoice.metered.cost, invoice.metered.notional) == (3 * 10**10, 2 * 10**10)
+    assert invoice.gap == {"provider fee": 20 * 10**12, "free": -2 * 10**10, "unexplained": 10**9}
 
 
 def test_costs_that_are_not_by_model_are_compared_with_all_models_together(engine):
