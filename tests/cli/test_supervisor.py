@@ -108,6 +108,22 @@ def test_a_part_that_was_used_wrongly_ends_all_with_2(tmp_path: Path, start: Sta
     assert supervisor.wait(30) == 2
 
 
+def test_a_part_whose_settings_become_wrong_comes_back_when_they_are_right(tmp_path: Path, start: Start) -> None:
+    settings = tmp_path / "wrong"
+    part = f"import os, sys\nif os.path.exists({str(settings)!r}): print(file=sys.stderr); sys.exit(2)\n{PART}"
+    supervisor = start(tmp_path / "a", tmp_path / "b", part=part)
+    (first,), (other,) = until(lambda: pids(tmp_path / "a")), until(lambda: pids(tmp_path / "b"))
+    settings.touch()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not is_running(first))
+    assert supervisor.poll() is None
+    assert is_running(other)
+    settings.unlink()
+    until(lambda: len(pids(tmp_path / "a")) == 2)
+    supervisor.terminate()
+    assert supervisor.wait(30) == 0
+
+
 def test_what_a_dead_part_left_behind_is_ended_before_it_starts_again(tmp_path: Path, start: Start) -> None:
     supervisor = start(tmp_path / "a", part=WITH_WORKER)
     (worker,) = until(lambda: pids(tmp_path / "a"))

@@ -49,13 +49,13 @@ def callmeter(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.waits
 def test_a_real_cron_stores_what_is_journalled_and_its_rounds_overlap(cron: None, tmp_path: Path) -> None:
-    """One minute of cron beside a round that hangs; CALLMETER_TEST_CRON_MINUTES=5 watches five of them."""
+    """One minute of cron beside a round that lasts longer; CALLMETER_TEST_CRON_MINUTES=5 watches five of them."""
     minutes = int(os.environ.get("CALLMETER_TEST_CRON_MINUTES", "1"))
-    with answering(lambda asked: Reply(status=429, headers={"Retry-After": "20"}, wait_s=5)) as slow:
+    with answering(lambda asked: Reply(status=429, headers={"Retry-After": "22"})) as slow:
         folder = tmp_path / "it's 100% here"
         folder.mkdir()
         config = folder / "callmeter.toml"
-        config.write_text(f'[[status_pages]]\nprovider = "slow"\nurl = "{slow.url}"\n')
+        config.write_text(f'[pulls.openai]\nbase_url = "{slow.url}"\nwhat = ["usage"]\n')  # three waits of 22 s
         journal(folder)
         arguments = ("--config", str(config))
         own = subprocess.Popen(
@@ -69,11 +69,14 @@ def test_a_real_cron_stores_what_is_journalled_and_its_rounds_overlap(cron: None
                 time.sleep(0.5)
         finally:
             callmeter(folder, *arguments, "schedule", "--remove")
-            own.wait(60)
+            own.wait(150)
     assert str(folder) not in subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
     assert calls_in(folder) == 2
-    for name in ("drain", "status_pages"):
-        spans = runs_of(folder, name)
+    drains, pulls = runs_of(folder, "drain"), runs_of(folder, "openai_usage")
+    begun_at, ended_at = pulls[0]
+    assert ended_at is not None
+    assert any(begun_at < at < ended_at for at, _ in drains[1:]), (pulls, drains)  # cron's round beside our own
+    for name, spans in (("drain", drains), ("openai_usage", pulls)):
         assert all(end is None or end <= following[0] for (_, end), following in pairwise(spans)), (name, spans)
     assert "the books agree" in callmeter(folder, "check")
 

@@ -199,6 +199,16 @@ def test_the_days_cap_holds_whatever_became_of_a_run(tmp_path: Path) -> None:
     assert spent == [0, 6, 12, 18]
 
 
+def test_the_days_cap_counts_what_somebody_ran_by_hand(tmp_path: Path) -> None:
+    settings = spending(tmp_path, "http://127.0.0.1:9")
+    engine = open_ledger(settings.ledger_url, create=True)
+    midnight = NOON - DAY_US // 2
+    for minute in range(4):
+        begin(engine, "probe_tokens", midnight + minute * 60_000_000)
+    spent = [may_spend(Work(settings, engine, midnight + hour * 3_600_000_000)) for hour in (7, 23, 24)]
+    assert spent == [False, False, True]
+
+
 def test_a_key_never_stands_in_a_request_to_another_provider(tmp_path: Path) -> None:
     seen: list[Asked] = []
     with answering(lambda asked: (seen.append(asked), Reply({"data": []}))[1]) as server:
