@@ -8,6 +8,15 @@ from dashboard.frames import finance
 from dashboard.routes import MONTH_PATH
 from dashboard.views import parts, scope
 
+PLAN = """[[finance.plans]]
+name = "Team"
+provider = "openai"
+from = 2026-10-01
+usd_per_month = 200"""
+CREDIT = """[[finance.credits]]
+provider = "openrouter"
+date = 2026-10-01
+usd = 500"""
 its = scope.current()
 
 
@@ -21,7 +30,7 @@ def _months() -> None:
 def _plans() -> None:
     plans = cached.paid(its.settings, its.period()).notional
     if not plans:
-        parts.absent("Flat plans", "None: [[finance.plans]] names one, and what is used under it is notional.")
+        parts.absent("Flat plans", "None set. What is used under one is notional, billed by its fee alone:", PLAN)
         return
     parts.heading("Flat plans", finance.plans_say(plans), "All of a plan's usage: filters leave it as it is")
     parts.rows(finance.plan_table(plans), "plans", "Flat plans")
@@ -30,7 +39,9 @@ def _plans() -> None:
 def _credits() -> None:
     balances = cached.paid(its.settings, its.period()).balances
     if not balances:
-        parts.absent("Prepaid credits", "None bought by the end of the period: [[finance.credits]] enters one.")
+        parts.absent(
+            "Prepaid credits", "None bought by the end of the period. One that is entered has a balance:", CREDIT
+        )
         return
     parts.heading("Prepaid credits", finance.credits_say(balances), "Bought less used since the first of them")
     parts.rows(finance.credit_table(balances), "credits", "Prepaid credits")
