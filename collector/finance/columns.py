@@ -141,7 +141,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("x_Unpriced", "text", "true: no price is known; costs are 0 because FOCUS forbids null", "focus"),
     Column("x_UnpricedQuantity", "decimal", "how much of it was used", "focus"),
     Column("x_UnpricedUnit", "text", "and in which unit of callmeter", "focus"),
-    Column("x_PaidBy", "text", "prepaid credit, or the name of the flat plan", "focus"),
+    Column(
+        "x_PaidBy",
+        "text",
+        "prepaid credit, however little is left of it (the manifest says), or the name of the flat plan",
+        "focus",
+    ),
     Column("x_Notional", "text", "true: metered under a flat plan, not billed", "focus"),
     Column("x_ReportCost", "decimal", "EffectiveCost x x_ReportRate, rounded: does not add up", "focus"),
     Column("x_ReportCurrency", "text", "[finance] report_currency", "focus"),

@@ -1,12 +1,17 @@
 """What is notional and what is left of a credit: in the manifest of every format, and by the same sums as the spend."""
 
+import csv
 import json
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from collector.cli import main
@@ -18,6 +23,7 @@ from collector.finance.manifest import FlatPlan, Manifest, Prepaid
 from collector.finance.months import month_named
 from collector.finance.paid import Balance, Notional, Use, balances_of, notional_of
 from collector.settings import Credit, Finance, Plan
+from tests.random_calls import END_DAY, FIRST_DAY, many
 from tests.stored import NOW_US, ZONES, store
 from tests.tables import calls, instant
 
@@ -75,6 +81,39 @@ def test_a_selection_has_its_own_notional_part_and_the_whole_balance(engine, tmp
     elsewhere = Selection(providers=("dear",))
     manifest = manifest_of(engine, tmp_path, Request(OCTOBER, selection=elsewhere, finance=FINANCE))
     assert [plan.notional_usd for plan in manifest.plans] == ["0"]
+
+
+PAID = Finance(
+    plans=(
+        Plan(name="Shop", provider="openai", key="shop", usd_per_month=20, starts=date(2021, 1, 1)),
+        Plan(name="Dear", provider="dear", usd_per_month=7, starts=date(2024, 4, 1), until=date(2024, 11, 3)),
+    ),
+    credits=(Credit(provider="openai", date=date(2021, 1, 1), usd=1),),
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(many, st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"]))
+def test_what_is_notional_and_prepaid_is_the_sum_of_those_rows_of_focus_in_any_zone(some, zone):
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        engine = store(folder, some)
+        period = parse_period(f"{FIRST_DAY}..{END_DAY}", zone, NOW_US)
+        told = manifest_of(engine, folder, Request(period, ("app",), finance=PAID))
+        focus = manifest_of(engine, folder, Request(period, format="focus", finance=PAID))
+        rows = list(csv.DictReader((folder / "out").read_text().splitlines()))
+        paid_by: Counter[str] = Counter()
+        for row in rows:
+            paid_by[row["x_PaidBy"]] += Decimal(row["EffectiveCost"])
+            if row["x_PaidBy"]:
+                assert Decimal(row["BilledCost"]) == 0
+                assert (row["x_Notional"] == "true") == (row["x_PaidBy"] in ("Shop", "Dear"))
+        assert [Decimal(plan.notional_usd) for plan in told.plans] == [paid_by["Shop"], paid_by["Dear"]]
+        (credit,) = told.prepaid
+        assert Decimal(credit.used_usd) == paid_by["prepaid credit"]
+        assert Decimal(credit.left_usd) == 1 - Decimal(credit.used_usd)
+        assert (focus.plans, focus.prepaid) == (told.plans, told.prepaid)
+        engine.dispose()
 
 
 def test_without_plans_and_credits_the_manifest_has_neither(engine, tmp_path):
