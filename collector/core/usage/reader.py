@@ -9,7 +9,7 @@ import msgspec
 
 from collector.core.calls import Quality, clip
 from collector.core.errors import InputError, UsageError
-from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.meters import INPUT_TOKENS, MAX_COUNT, METERS, OUTPUT_TOKENS
 from collector.core.usage.cost import reported_cost
 from collector.core.usage.paths import Count, Problems, compile_count, value_at
 from collector.core.usage.shapes import USAGE_PATHS, Shape
@@ -32,6 +32,8 @@ class Reading(msgspec.Struct, frozen=True):
 class _Part(msgspec.Struct, frozen=True):
     meter: str
     path: str
+    holder: str | None  # where the path is `leaf` ("") or `holder.leaf`: read without a call
+    leaf: str
     count: Count
     within: tuple[str, ...]  # all meters inside this one, those that are cut first first
 
@@ -159,12 +161,20 @@ def _compiled(shape: str) -> _Table:
     return _Table(
         shape=rows,
         parts=tuple(
-            _Part(meter, path, compile_count(path), _within(rows, meter)) for meter, _, path in reversed(rows.parts)
+            _Part(meter, path, *_split(path), compile_count(path), _within(rows, meter))
+            for meter, _, path in reversed(rows.parts)
         ),
         totals=tuple((path, compile_count(path), _covered(rows, side)) for path, side in rows.totals),
         checks=tuple((one, compile_count(one), other, compile_count(other)) for one, other in rows.checks),
         apart=tuple((path, compile_count(path)) for path in rows.apart),
     )
+
+
+def _split(path: str) -> tuple[str | None, str]:
+    """The holder and the leaf of a plain path of one or two keys; None where it is any other."""
+    holder, _, leaf = path.rpartition(".")
+    is_plain = all(key.isidentifier() for key in path.split(".")) and "." not in holder
+    return (holder, leaf) if is_plain else (None, leaf)
 
 
 def _within(shape: Shape, whole: str) -> tuple[str, ...]:
@@ -184,7 +194,13 @@ def _read_parts(table: _Table, usage: Mapping[str, Any]) -> tuple[dict[str, int]
     problems: Problems = []
     meters: dict[str, int] = {}
     for part in table.parts:
-        stated = part.count(usage, problems)
+        if part.holder is None:
+            stated = part.count(usage, problems)
+        else:
+            holder = usage.get(part.holder) if part.holder else usage
+            stated = holder.get(part.leaf) if isinstance(holder, dict) else None
+            if stated is not None and not (type(stated) is int and 0 <= stated <= MAX_COUNT):
+                stated = part.count(usage, problems)
         if stated is None:
             continue
         inner = 0

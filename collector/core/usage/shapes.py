@@ -5,6 +5,7 @@ minus all that lies inside it, so meters come out disjoint. Cached tokens are in
 Gemini, beside it at Anthropic and Bedrock. What a path may look like stands in `paths`.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 PartRow = tuple[str, str, str]
@@ -252,6 +253,7 @@ OWN_SHAPES: dict[tuple[str, str], str] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def shape_for(shape: str, *names: str | None) -> str:
     """The shape of an operation's usage at one provider, by what it is called: its kind first, then its name.
 

@@ -71,7 +71,7 @@ def check_length(headers: Mapping[bytes, bytes], limits: Limits) -> None:
 
 def check_head(sent: list[tuple[bytes, bytes]], limits: Limits) -> None:
     """Refuse headers that are together larger than max_header_bytes (431)."""
-    length = sum(len(name) + len(value) + 4 for name, value in sent)
+    length = sum([len(name) + len(value) for name, value in sent]) + 4 * len(sent)
     if length > limits.max_header_bytes:
         message = f"the headers have {length} bytes, more than max_header_bytes = {limits.max_header_bytes}: send fewer"
         raise Refusal(431, "headers_too_large", message)

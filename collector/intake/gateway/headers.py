@@ -44,6 +44,5 @@ def to_upstream(sent: Pairs, kind: str, key: str | None, stream: bool, as_sent: 
 
 
 def to_client(received: Pairs) -> list[tuple[bytes, bytes]]:
-    """Those of a provider's headers that a client gets, names in lower case."""
-    lowered = ((name.lower(), value) for name, value in received)
-    return [(name, value) for name, value in lowered if name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)]
+    """Those of a provider's headers, with names in lower case, that a client gets."""
+    return [pair for pair in received if pair[0] in _TO_CLIENT or pair[0].startswith(_TO_CLIENT_PREFIXES)]

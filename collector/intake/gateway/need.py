@@ -20,7 +20,6 @@ _SAME = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens
 _OUTPUT_BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 # An inline file: a data: URL, or the base64 of an input_audio part. It is metered as what it holds, not by its length.
 _INLINE = re.compile(rb'"data(?:"\s*:\s*"|:[\w.+-]+\\?/[\w.+-]+(?:;[\w=.+-]+)*;base64,)[A-Za-z0-9+/=\\]{64,}"')
-_FILE_WORDS = (b"input_", b"file", b"video")
 _PART = re.compile(rb'"type"\s*:\s*"(input_audio|file|input_file|video_url|input_video)"')
 _MODALITIES = {"input_audio": "audio", "file": "file", "input_file": "file", "video_url": "video"} | {
     "input_video": "video"
@@ -62,7 +61,7 @@ def _inline_bytes(body: bytes) -> int:
 
 
 def _may_hold_files(body: bytes) -> bool:
-    return any(body.find(word) >= 0 for word in _FILE_WORDS)
+    return b"input_" in body or b"file" in body or b"video" in body
 
 
 def _choices(asked: Asked) -> int:
@@ -75,9 +74,11 @@ def _choices(asked: Asked) -> int:
 
 def _max_tokens(asked: Asked) -> int | None:
     """The largest answer that is asked for; what is no whole number above 0 is left to the upstream to judge."""
-    stated = [raw for name in _OUTPUT_BOUNDS if (raw := asked.members.get(name)) is not None]
+    members, most = asked.members, 0
     try:
-        found = [_whole_number(raw) for raw in stated]
+        for name in _OUTPUT_BOUNDS:
+            if name in members:
+                most = max(most, _whole_number(members[name]))
     except (msgspec.MsgspecError, ValueError):
         return None
-    return max([n for n in found if n > 0], default=None)
+    return most or None

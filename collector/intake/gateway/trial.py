@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from collector.core.calls import Attempt, Call
 from collector.core.outcomes import Facts, Outcome, decide
@@ -26,6 +26,7 @@ from collector.settings import Settings
 MAX_ERROR_BYTES = 256 * 1024
 MAX_WAIT_S = 3600  # what asks for a longer wait is asked again after this
 _RETRY_AFTER_CHARS = 64
+_NO_FACTS = Facts(None)
 _decide = lru_cache(maxsize=1024)(decide)  # the same few endings come again and again
 
 
@@ -68,7 +69,7 @@ class Trial:
         self.seen = Seen()
         self.fault: Fault | None = None
         self.headers: dict[str, str] = {}
-        self.facts = self.facts_of(None)
+        self.facts = _NO_FACTS
         self.outcome = Outcome.UNKNOWN
 
     async def open(self, upstream: Upstream, headers: dict[str, str], adds_usage: bool, ending: Ending) -> None:
@@ -93,7 +94,7 @@ class Trial:
         finally:
             slow.cancel()
 
-    @cached_property
+    @property
     def completing(self) -> Completing | None:
         """What adds to the answer that OpenRouter's schema requires; None where the provider's own bytes go on."""
         if not self.surface.is_openrouter or self.route.kind == "openrouter":
