@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 import httptools
 
 HIGH_WATER_BYTES = 256 * 1024  # unread, above which the provider is made to wait
-_COPIED_BYTES = 64 * 1024
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -90,16 +89,13 @@ class Connection(asyncio.Protocol):
         self.reusable = False
 
     def send(self, head: bytes, body: bytes) -> None:
-        """Send a request. The answer before it must be done."""
-        assert self._transport is not None
+        """Send a request. The answer before it must be done. Raises ConnectionError where the provider has hung up."""
+        if self._transport is None or not self.is_open:
+            raise ConnectionResetError("the provider has hung up")
         self._reset()
         if self._parser is None:  # one for all answers: each has ended where the next begins
             self._parser = httptools.HttpResponseParser(self)
-        if len(body) < _COPIED_BYTES:
-            # After the other work of this turn of the loop: a provider that was woken for one request reads the rest.
-            self._loop.call_soon(self._write, head + body)
-        else:
-            self._transport.writelines((head, body))
+        self._transport.writelines((head, body))
 
     async def head(self) -> None:
         """Wait for status and headers. Raises MalformedAnswer and OSError."""
@@ -223,10 +219,6 @@ class Connection(asyncio.Protocol):
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return body
-
-    def _write(self, data: bytes) -> None:
-        if self.is_open and self._transport is not None:
-            self._transport.write(data)
 
     def _ends_with_connection(self) -> bool:
         return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
