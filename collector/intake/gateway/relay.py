@@ -183,7 +183,8 @@ class Relay:
         status = trial.answer.status
         call = await self._close(trial, trial.seen, status)
         cost = self._services.tariff.cost_header(call)
-        body = trial.completing.whole(trial.body) if trial.completing else trial.body
+        completing = trial.completing
+        body = completing.whole(trial.body) if completing else trial.body
         await self._client.answer(
             status, [*self._identified(trial.route), *cost, *to_client(trial.answer.raw_headers)], body
         )
