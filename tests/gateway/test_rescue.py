@@ -13,6 +13,7 @@ from random import Random
 from collector.core.outcomes import Outcome
 from collector.core.periods import Period
 from collector.core.selection import Selection
+from collector.intake.gateway.errors import OPENROUTER_TYPES
 from collector.ledger.ingest import drain
 from collector.ledger.questions.ask import rows, total
 from collector.ledger.questions.uptime import provider_uptime, router_uptime
@@ -38,6 +39,7 @@ FAILS: dict[str, bytes | None] = {
 _WEIGHTS = [1 if kind == "timeout" else 6 for kind in FAILS]  # a timeout takes FIRST_BYTE_S
 GOOD = {False: plain(ANSWER), True: stream(said(), said(None, "stop"), USAGE_PART)}
 BEGUN = STREAM_HEAD + stream(said(), end=False, cut=True)[len(STREAM_HEAD) :]
+PATHS = ("/v1/chat/completions", "/api/v1/chat/completions")
 # How a stream fails after its first event.
 BREAKS: dict[str, bytes] = {
     "error event": chunk(b"data: " + json.dumps(ERROR).encode() + b"\n\n") + b"0\r\n\r\n",
@@ -142,6 +144,7 @@ async def call_all(live: Live) -> Counter[int]:
 
 def test_what_fallback_rescues_is_what_routing_adds_to_the_uptime(tmp_path: Path) -> None:
     seen: list[Counter[int]] = []
+    failed: list[int] = []
     began = time.time_ns() // 1000
 
     async def main() -> None:
@@ -149,6 +152,7 @@ def test_what_fallback_rescues_is_what_routing_adds_to_the_uptime(tmp_path: Path
             seen.append(await call_all(live))
             assert sum(flaky.failed.values()) > CALLS * 0.2
             assert flaky.failed.keys() == FAILS.keys() - {"refused"}
+            failed.append(sum(flaky.failed.values()))
 
     asyncio.run(main())
     engine = store(tmp_path, [])
@@ -168,6 +172,11 @@ def test_what_fallback_rescues_is_what_routing_adds_to_the_uptime(tmp_path: Path
             "SELECT count(*) FROM v_calls AS c JOIN v_attempts AS a ON a.call_id = c.id AND a.n = 1"
             " WHERE c.outcome = 'ok' AND a.outcome <> 'ok'"
         ).scalar_one()
+    with engine.connect() as connection:
+        attempts = "SELECT count(*) FROM v_attempts WHERE outcome <> 'ok' AND probe = 0"
+        refused = connection.exec_driver_sql(f"{attempts} AND error_type = 'connect_failed'").scalar_one()
+        assert connection.exec_driver_sql(attempts).scalar_one() == failed[0] + refused
+        assert refused > 0
     router = rows(engine, router_uptime(Selection(), period, ("UTC",), "1h"))
     providers = rows(engine, provider_uptime(Selection(), period, ("UTC",), "1h"))
     engine.dispose()
@@ -187,15 +196,22 @@ def test_a_fault_after_the_first_event_is_one_error_event_and_one_provider_fault
             async def client(user: str) -> None:
                 order = {"order": ["flaky", "steady"]}
                 body = {"model": "m", "messages": [], "user": user, "stream": True, "provider": order}
-                reader, writer = await live.connect(request_of(body))
+                path = PATHS[users.index(user) % 2]
+                reader, writer = await live.connect(request_of(body, path))
                 begun = await reader.readuntil(b"data: ") + await reader.readuntil(b"\n\n")
                 flaky.began[user].set()
                 reply = reply_of(begun + await reader.read(-1))
                 writer.close()
                 events = reply.body.decode().removesuffix("\n\n").split("\n\n")
-                assert (reply.status, json.loads(events[0][6:])) == (200, said())
+                assert reply.status == 200
+                assert json.loads(events[0][6:]).items() >= said().items()
                 assert [n for n, event in enumerate(events) if '"error":{' in event] == [len(events) - 1], user
-                assert json.loads(events[-1][6:])["choices"][0]["finish_reason"] == "error"
+                told = json.loads(events[-1][6:])
+                assert told["choices"] == [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]
+                assert (told["id"], told["model"], told["provider"]) == ("gen-1", "m-served", "flaky")
+                if path.startswith("/api"):
+                    assert isinstance(told["error"]["code"], int)
+                    assert told["error"]["metadata"]["error_type"] in OPENROUTER_TYPES
 
             await asyncio.gather(*map(client, users))
             calls = await live.closed(len(users))

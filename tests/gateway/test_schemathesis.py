@@ -5,6 +5,7 @@ A stream is left to the other tests: the document describes an event's data as a
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from collector.intake.gateway.operations import BY_PATH, SURFACES
-from collector.intake.gateway.pages.table import PAGES
+from collector.intake.gateway.pages.table import PAGES, find
 from tests.gateway.outside import port_of
 from tests.gateway.published import document
 from tests.gateway.upstreams import llmock
@@ -93,3 +94,13 @@ def test_the_paths_are_those_that_are_meant() -> None:
         "/model/{author}/{slug}",
         "/generation",
     }
+
+
+def test_no_published_path_that_answers_is_left_out() -> None:
+    """`/models/user` alone is read as the model of that name."""
+    found = {path for path in document()["paths"] if answers(PREFIX + re.sub(r"\{\w+\}", "x", path))}
+    assert found - {"/models/user"} == served()["read"] | served()["called"]
+
+
+def answers(path: str) -> bool:
+    return path in BY_PATH or find(path) is not None
