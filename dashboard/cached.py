@@ -81,7 +81,7 @@ QUESTIONS: dict[str, Builder] = {
     ),
     "status": lambda selection, period, zones, _: uptime.provider_uptime(selection, period, zones, "5m"),
     "speed": lambda selection, period, zones, _: latency.cells_of(selection, period, zones, bucket_for(period)),
-    "outages": lambda selection, period, zones, _: uptime.provider_uptime(
+    "outages": lambda selection, period, zones, _: uptime.outage_buckets(
         selection, period, zones, outage_bucket(period)
     ),
     "errors": lambda selection, period, _, limits: failures.error_types(selection, period, limits),

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -83,8 +84,23 @@ async def _serve(listener: socket.socket, its: Dashboard, ready: Callable[[], No
     while not server.started and not running.done():
         await asyncio.sleep(0.02)
     if server.started:
+        _warm()
         ready()
     await running
+
+
+def _warm() -> None:
+    """Loads what every page needs before anybody asks, and keeps it out of all later garbage collections.
+
+    The caches of a view need Streamlit's runtime, so this is after its start.
+    """
+    import plotly.graph_objects as go
+
+    import dashboard.views.overview_sections  # noqa: F401
+
+    go.Figure(go.Bar(x=[1])).to_json()
+    gc.collect()
+    gc.freeze()
 
 
 def asgi_app(its: Dashboard) -> Gate:

@@ -1,6 +1,7 @@
 """When a provider was out: runs of buckets in which too little worked."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -32,14 +33,19 @@ def outages(buckets: Iterable[tuple[int, Uptime]], step_s: int) -> list[Outage]:
     return [run for run in _runs(tried, step_s) if run.ok + run.fault >= MIN_IN_BUCKET]
 
 
+def is_bad(ok: Any, fault: Any) -> Any:
+    """Whether too few attempts of a bucket worked, however few they were: of two numbers, or of two columns."""
+    return ok * 100 < 80 * (ok + fault)
+
+
 def _runs(tried: list[tuple[int, Uptime]], step_s: int) -> Iterator[Outage]:
     run: Outage | None = None
     for at, uptime in tried:
-        is_bad = uptime.ok * 100 < 80 * uptime.attempts
-        if run and (not is_bad or at - run.end_s > LONGEST_GAP * step_s):
+        bad = is_bad(uptime.ok, uptime.fault)
+        if run and (not bad or at - run.end_s > LONGEST_GAP * step_s):
             yield run
             run = None
-        if is_bad:
+        if bad:
             before = run or Outage(at, at, 0, 0)
             run = Outage(before.start_s, at + step_s, before.ok + uptime.ok, before.fault + uptime.fault)
     if run:

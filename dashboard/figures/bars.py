@@ -105,12 +105,11 @@ def add_marks(fig: go.Figure, labels: Sequence[str], notes: Sequence[str], name:
 
 def add_outages(fig: go.Figure, spans: Sequence[Span], shades: Sequence[tuple[float, float]], name: str) -> None:
     """Outages as a mark above the bars that says which it was, each where it began, and shades where any lasted."""
-    for start, end in shades:
-        fig.add_vrect(x0=start, x1=end, fillcolor=COLOR["down"], opacity=0.25, line_width=0)
     by_label: dict[str, list[str]] = {}
     for span in spans:
         by_label.setdefault(span.label, []).append(span.text)
     _add_above(fig, by_label, name, 1, {"symbol": "triangle-down", "size": 9, "color": COLOR["down"]})
+    fig.update_layout(shapes=[_shade(*shade) for shade in shades])
 
 
 def add_incidents(fig: go.Figure, by_label: Mapping[str, Sequence[str]], name: str) -> None:
@@ -134,6 +133,11 @@ def _add_above(
         cliponaxis=False,
     )
     fig.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
+
+
+def _shade(start: float, end: float) -> dict[str, Any]:
+    across = {"type": "rect", "xref": "x", "yref": "y domain", "y0": 0, "y1": 1}
+    return {**across, "x0": start, "x1": end, "fillcolor": COLOR["down"], "opacity": 0.25, "line_width": 0}
 
 
 def _color(n: int, name: str) -> str:

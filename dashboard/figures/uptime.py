@@ -30,7 +30,8 @@ _NAMES = {Status.FEW: "fewer than 10 attempts"}
 def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.Figure:
     """One strip of buckets per provider, its name and figure above it; `headlines` gives the order, top down."""
     providers = list(headlines)
-    fig = go.Figure(layout=_strip_layout(axis, len(providers)))
+    notes = [note for n, name in enumerate(providers) for note in _strip_name(n, name, headlines[name])]
+    fig = go.Figure(layout={**_strip_layout(axis, len(providers)), "annotations": notes})
     for bar_state, (height, color) in _BARS.items():
         rows = frame[frame["status"] == bar_state]
         fig.add_bar(
@@ -45,8 +46,6 @@ def strips(frame: pd.DataFrame, axis: Axis, headlines: Mapping[str, str]) -> go.
             marker={"color": color, "line": {"width": 0}},
             showlegend=True,
         )
-    for n, provider in enumerate(providers):
-        _name_strip(fig, n, for_plotly(provider or "no provider", 28), headlines[provider])
     return fig
 
 
@@ -64,10 +63,13 @@ def _strip_layout(axis: Axis, rows: int) -> dict[str, Any]:
     }
 
 
-def _name_strip(fig: go.Figure, n: int, name: str, headline: str) -> None:
+def _strip_name(n: int, provider: str, headline: str) -> list[dict[str, Any]]:
     common = {"y": -n + 0.56, "yanchor": "bottom", "xref": "paper", "showarrow": False}
-    fig.add_annotation(x=0, xanchor="left", text=f"<b>{name}</b>", **common)
-    fig.add_annotation(x=1, xanchor="right", text=for_plotly(headline), **common)
+    name = f"<b>{for_plotly(provider or 'no provider', 28)}</b>"
+    return [
+        {**common, "x": 0, "xanchor": "left", "text": name},
+        {**common, "x": 1, "xanchor": "right", "text": for_plotly(headline)},
+    ]
 
 
 _LINES = ((WITH, COLOR["third"], "solid"), (WITHOUT, COLOR["fourth"], "dot"))
@@ -90,9 +92,13 @@ def router(frame: pd.DataFrame, axis: Axis) -> go.Figure:
             connectgaps=False,
         )
     fig.update_yaxes(ticksuffix="%", rangemode="normal", range=_range(frame["value"]))
-    for percent in THRESHOLDS:
-        fig.add_hline(y=percent, line={"color": COLOR["rest"], "width": 1, "dash": "dash"}, opacity=0.5)
+    fig.update_layout(shapes=[_threshold(percent) for percent in THRESHOLDS])
     return fig
+
+
+def _threshold(percent: int) -> dict[str, Any]:
+    across = {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "y0": percent, "y1": percent}
+    return {**across, "line": {"color": COLOR["rest"], "width": 1, "dash": "dash"}, "opacity": 0.5}
 
 
 def _range(values: pd.Series) -> list[float]:

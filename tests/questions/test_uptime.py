@@ -5,6 +5,7 @@ from collector.core.periods import parse_day, parse_period
 from collector.core.selection import Selection
 from collector.ledger.questions import uptime
 from collector.ledger.questions.ask import declared_zones, rows
+from dashboard.frames.outages import found
 from tests.stored import NOW_US, store
 from tests.tables import calls, instant
 
@@ -91,3 +92,19 @@ def test_no_attempt_is_lost_or_doubled_where_five_minutes_give_way_to_hours(tmp_
     engine = store(tmp_path, calls(TABLE), now_us=instant(now))
     found = ask(engine, uptime.provider_uptime, bucket, "Asia/Kathmandu")
     assert sum(row.ok + row.provider_fault + row.rate_limited + row.other for row in found) == 10
+
+
+def test_outages_are_found_in_the_buckets_near_bad_ones_as_in_all_of_them(tmp_path):
+    fates = {"a": "+-+++--+.+-", "b": "++++++++++-", "c": "+++", "d": "--.--+++++-"}
+    lines = [
+        f"{hour:02d}:{minute:02d} {name} m 1/1 {'ok' if fate == '+' else 'provider_fault'}"
+        for name, row in fates.items()
+        for hour, fate in enumerate(row)
+        if fate != "."
+        for minute in range(10)
+    ]
+    engine = store(tmp_path, calls("\n".join(lines)), now_us=instant("2026-10-02T00:00"))
+    every, near = (ask(engine, question, "1h") for question in (uptime.provider_uptime, uptime.outage_buckets))
+    assert found(near, "1h") == found(every, "1h")
+    assert [out.provider for out in found(near, "1h")] == ["a", "b", "d", "a", "a", "d"]
+    assert (len(near), len(every)) == (13, 34)

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal_column, or_, select
 
 from collector.core.errors import UsageError
+from collector.core.outages import is_bad
 from collector.core.periods import DAY_S, HOUR_S, SECOND_US, Period, day_number, is_whole_days, offsets
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
@@ -49,6 +50,22 @@ def provider_uptime(selection: Selection, period: Period, zones: Collection[str]
     inner = _sums(cells, counts).add_columns(health.c.provider.label("provider_id"))
     grouped = inner.group_by(literal_column(cells.label), health.c.provider).subquery("sums")
     return named(grouped, "provider_id", cells.label, list(counts))
+
+
+def outage_buckets(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
+    """Of `provider_uptime`, the bad buckets and the next better one after each: all that outages depend on.
+
+    Columns: day or at, group and label (the provider), ok, provider_fault. Raises as that does.
+    """
+    cells = health_source(selection, period, zones, bucket)
+    counts = {"ok": health.c.ok, "provider_fault": health.c.provider_fault}
+    tried = func.sum(health.c.ok + health.c.provider_fault) > 0
+    inner = _sums(cells, counts).add_columns(health.c.provider.label("provider_id")).having(tried)
+    sums = inner.group_by(literal_column(cells.label), health.c.provider).subquery("sums")
+    bad = is_bad(sums.c.ok, sums.c.provider_fault)
+    before = func.lag(bad).over(partition_by=sums.c.provider_id, order_by=sums.c[cells.label])
+    marked = select(sums, or_(bad, before).label("is_near_bad")).subquery("marked")
+    return named(marked, "provider_id", cells.label, list(counts)).where(marked.c.is_near_bad)
 
 
 def router_uptime(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
