@@ -33,6 +33,7 @@ PAGES = (
     "why",
     "collector",
 )  # have their own address
+WITH_CHARTS = ("/", "/overview", "/model", "/providers", "/spend", "/apps")
 
 
 def csv_path(selection: Selection) -> str:
@@ -94,19 +95,28 @@ async def alive(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-async def page(_: Request) -> Response:
+async def page(request: Request) -> Response:
     """Streamlit's page, told where its server is: at a page's own path it would first look below that, in vain."""
-    return HTMLResponse(_page(), headers={"cache-control": "no-cache"})
+    return HTMLResponse(_page(request.url.path in WITH_CHARTS), headers={"cache-control": "no-cache"})
 
 
 @lru_cache
-def _page() -> str:
+def _page(has_charts: bool) -> str:
+    """The HTML; with charts, what draws them is read while the page's script still runs, and not after it."""
     found = find_spec("streamlit")
-    html = (Path(str(found and found.origin)).parent / "static" / "index.html").read_text()
-    return html.replace("<title>Streamlit</title>", f"<title>callmeter</title>\n    {_HERE}")
+    static = Path(str(found and found.origin)).parent / "static"
+    html = (static / "index.html").read_text()
+    drawing = [f"./{path.relative_to(static)}" for path in static.glob(_DRAWING) if has_charts]
+    early = "".join(_EARLY.format(path) for path in drawing)
+    titled = html.replace("<title>Streamlit</title>", f"<title>callmeter</title>\n    {_HERE}")
+    return titled.replace("</head>", f"{early}</head>")  # after Streamlit's own script, which has to run first
 
 
+_DRAWING = "static/js/PlotlyChart.*.js"
 _HERE = "<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin }</script>"
+_EARLY = """  <link rel="modulepreload" crossorigin href="{0}">
+    <script type="module">import("{0}")</script>
+  """
 ROUTES: list[BaseRoute] = [
     Route(CSV_PATH, export_csv),
     Route(MONTH_PATH, month_csv),

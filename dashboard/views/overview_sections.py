@@ -1,6 +1,7 @@
 """The sections of Overview, top down."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from dashboard.views import cards, empty, grouping, over_spend, parts, scope
 from dashboard.views.over_spend import Mark
 
 SUMS = ("tokens", "spend", "unpriced")
-QUESTIONS = (*SUMS, "images", "providers", "router", "outcomes", "outages")
+FIRST = (*SUMS, "router")  # what cards and the first chart need
+LATER = ("images", "providers", "outcomes", "outages")
 SPLITS = {"": "Input / output", **{name: name.title() for name in DIMENSIONS}}
 UNPRICED_MARK = "Not all priced"
 MOST_ALERTS = 3
@@ -32,7 +34,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     """The whole page for a selection at an instant."""
     selection = msgspec.structs.replace(its.selection, group=grouping.stated(SPLITS))
     period = its.period()
-    answer = cached.answers(QUESTIONS, selection, period, its.settings)
+    answer = cached.answers(FIRST, selection, period, its.settings)
     _alerts(its)
     if filtered := scope.spoken(selection):
         st.caption(filtered)
@@ -57,23 +59,27 @@ def _alerts(its: scope.Scope) -> None:
 
 
 def _sections(
-    answer: Mapping[str, Answer], selection: Selection, axis: axes.Axis, its: scope.Scope, now_us: int
-) -> list[Section]:
+    first: Mapping[str, Answer], selection: Selection, axis: axes.Axis, its: scope.Scope, now_us: int
+) -> Iterator[Section]:
     group, period = selection.group, its.period()
-    series = usage.series_of(answer["tokens"].rows, group)
-    sections: list[Section] = [
-        lambda: _tokens(answer["tokens"].rows, axis, group, series),
-        lambda: _spend(answer, selection, period, series, _forecast(selection, its, now_us), its, now_us),
-        lambda: _providers(answer["providers"], period, now_us),
-        lambda: parts.router("Uptime with and without routing", answer["router"], period, now_us, "router"),
-        lambda: _trouble(answer["outcomes"].rows, axis),
-        lambda: _models(selection, its),
-    ]
-    if any(row.images_in or row.images_out for row in answer["images"].rows):
-        sections.append(lambda: _images(answer["images"].rows, axis, group, series))
-    if answer["unpriced"].rows:
-        sections.append(lambda: _unpriced(answer["unpriced"].rows, its.settings.data_dir / "prices.toml"))
-    return sections
+    series = usage.series_of(first["tokens"].rows, group)
+
+    @cache
+    def later() -> Mapping[str, Answer]:
+        return cached.answers(LATER, selection, period, its.settings)
+
+    yield lambda: _tokens(first["tokens"].rows, axis, group, series)
+    yield lambda: _spend(
+        {**first, **later()}, selection, period, series, _forecast(selection, its, now_us), its, now_us
+    )
+    yield lambda: _providers(later()["providers"], period, now_us)
+    yield lambda: parts.router("Uptime with and without routing", first["router"], period, now_us, "router")
+    yield lambda: _trouble(later()["outcomes"].rows, axis)
+    yield lambda: _models(selection, its)
+    if any(row.images_in or row.images_out for row in later()["images"].rows):
+        yield lambda: _images(later()["images"].rows, axis, group, series)
+    if first["unpriced"].rows:
+        yield lambda: _unpriced(first["unpriced"].rows, its.settings.data_dir / "prices.toml")
 
 
 def _earlier(selection: Selection, before: Period | None, its: scope.Scope) -> Mapping[str, Answer] | None:

@@ -1,7 +1,7 @@
 """The pieces every page is made of: cards, a titled chart with its table, and sentences for what is not there."""
 
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import pandas as pd
@@ -44,7 +44,7 @@ RIGHT = frozenset(
 NAMES = ("Model", "Provider", "App", "Key", "User")
 LONG_NAME, NAME_PX = 36, 240  # characters, and how wide longer ones are, so that the numbers beside them are seen
 WIDTHS = {"Outcome": 125, "Error type": 150, "Error": 440, "Source": 340}
-FIRST_CHART_S = 0.8
+REST_S = 0.25  # after the first section
 _SEEN = "pages_seen"
 HOST = "https?://([^/]+)"  # what a link to another site shows of its address
 MOST_ROWS = 5_000  # that a browser is sent
@@ -52,19 +52,33 @@ Height = Literal["auto", "content"]
 USD = ", USD"  # how the name of a column with amounts ends; the browser would round them to four places
 
 
-def pairs(sections: Sequence[Callable[[], None]], page: str = "") -> None:
+def pairs(sections: Iterable[Callable[[], None]], page: str = "") -> None:
     """Sections in frames, two in a row and equally high, an odd last one alone; below each other on a phone.
 
-    A browser that has just come to `page` may draw the first of them before it is sent the others.
+    Each row is sent before the next is asked for. A browser that has just come to `page` is sent the first section
+    alone: drawn together with the others, it would be seen as late as the last of them.
     """
-    for first in range(0, len(sections), 2):
-        row = sections[first : first + 2]
+    its = iter(sections)
+    while row := list(islice(its, 2)):
         for place, section in zip(st.columns(len(row), gap="medium"), row, strict=True):
             with place, st.container(border=True, height="stretch"):
                 section()
-            if page and page not in st.session_state.setdefault(_SEEN, set()):
-                st.session_state[_SEEN].add(page)
-                time.sleep(FIRST_CHART_S)
+            if page and is_new_to(page):
+                _ask_for_rest(page)
+                return
+
+
+def is_new_to(page: str) -> bool:
+    """Whether the browser has not asked for the rest of a page yet."""
+    return page not in st.session_state.get(_SEEN, ())
+
+
+@st.fragment(run_every=REST_S)
+def _ask_for_rest(page: str) -> None:
+    """Called by the page it does nothing; called by the browser, which does that when it has drawn what it has, all."""
+    if not is_new_to(page):
+        st.rerun()
+    st.session_state.setdefault(_SEEN, set()).add(page)
 
 
 def chart(

@@ -54,7 +54,7 @@ def tab(ledger: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Calla
             monkeypatch.setenv("CALLMETER_CONFIG", str(folder / "callmeter.toml"))
         monkeypatch.setattr(cached, "now_us", lambda: NOW)
         monkeypatch.setattr(scope, "visitor", lambda: who)
-        monkeypatch.setattr(parts, "FIRST_CHART_S", 0)
+        monkeypatch.setattr(parts, "is_new_to", lambda page: False)
         app = AppTest.from_file(str(SCRIPT), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from dashboard.routes import ROUTES, WITH_CHARTS
 from tests.dashboard.ledgers import HOSTILE, LEDGERS
 
 Tab = Callable[..., AppTest]
@@ -89,3 +93,12 @@ def test_every_chart_has_words_for_those_who_do_not_see_it_and_a_table(tab: Tab,
     charts = app.get("plotly_chart")
     assert all("The table below has all numbers" in chart.proto.alt for chart in charts)
     assert len([box for box in app.expander if box.label == "Table"]) >= len(charts)
+
+
+@pytest.mark.parametrize("path", ["/", *(f"/{name}" for name in PAGES)])
+def test_a_page_with_charts_reads_what_draws_them_with_itself_and_only_such_a_page(path: str) -> None:
+    html = TestClient(Starlette(routes=ROUTES)).get(path).text
+    (static,) = (Path(root) / "static" for root in st.__path__)
+    (drawing,) = static.glob("static/js/PlotlyChart.*.js")
+    assert (f'import("./{drawing.relative_to(static)}")' in html) == (path in WITH_CHARTS)
+    assert html.index("<title>callmeter</title>") < html.index("/static/js/index.")
