@@ -115,7 +115,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "ListUnitPrice",
         "decimal",
-        "price of a block by the public list, if an own price (prices.toml, callmeter.toml) stands in for one",
+        "price of a block by the public list, where an own price (prices.toml, callmeter.toml) stands in for one that"
+        " is known; else the contracted one",
         "focus",
     ),
     Column("ContractedUnitPrice", "decimal", "price of a block by the price set that was used", "focus"),

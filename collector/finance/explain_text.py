@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from collector.core.meters import METERS
 from collector.core.money import format_usd
 from collector.core.periods import format_day, parse_day
 from collector.core.prices import LineItem, PriceSet
@@ -156,7 +157,8 @@ def price_lines(price_id: str, price: PriceSet | None, source: str | None) -> It
 
 
 def _list_text(price: PriceSet) -> str:
-    return ", ".join(f"{meter} {format_usd(usd)} USD" for meter, usd in price.list_prices.items())
+    prices = ((meter, price.list_prices[meter]) for meter in METERS if meter in price.list_prices)
+    return ", ".join(f"{meter} {format_usd(usd)} USD" for meter, usd in prices)
 
 
 def _dates(price: PriceSet) -> str:

@@ -144,6 +144,26 @@ def test_a_ledger_that_is_not_there_is_not_made(run: Any, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_own_price_says_what_the_list_asks(ledger: Any, run: Any, tmp_path: Path) -> None:
+    own = '[[prices]]\nmodel = "openai/gpt-4-turbo"\ninput_usd_per_m = 8.5\noutput_usd_per_m = 30\n'
+    (tmp_path / "prices.toml").write_text(own)
+    (one,) = ledger("12:00 openai openai/gpt-4-turbo 1000/500 ok")
+    source = "https://openrouter.ai/openai/gpt-4-turbo"
+    said = "an own price; the list (%s) says input 0.00001 USD, output 0.00003 USD, images_in 0.01445 USD"
+    assert f"  {said % source}" in run("explain", one.id).stdout.splitlines()
+    told = document(run("explain", one.id, "--json"))
+    assert told["cost"]["cost_usd"] == "0.0235"
+    assert told["price"]["list_prices_usd"] == {"input": "0.00001", "output": "0.00003", "images_in": "0.01445"}
+    assert told["price"]["list_source"] == source
+
+
+def test_a_part_paid_upstream_with_an_own_key_is_said(ledger: Any, run: Any) -> None:
+    (one,) = ledger(f"{TURBO} reported_cost=25000000000 own_key_cost=24000000000")
+    assert document(run("explain", one.id, "--json"))["reported"]["own_key_usd"] == "0.024"
+    said = "openai says that it charged 0.025 USD (0.024 USD of them paid upstream with an own key), 0.0289 USD less"
+    assert said in run("explain", one.id).stdout
+
+
 def test_what_the_provider_charged_stands_beside_the_cost(ledger: Any, run: Any) -> None:
     (one,) = ledger(f"{TURBO} reported_cost=25000000000")
     told = document(run("explain", one.id, "--json"))
