@@ -105,6 +105,7 @@ def _part(part: Part) -> dict[str, Any]:
         "items": [_item(item, part.price) for item in part.items],
         "beyond_items_usd": usd(part.beyond),
         "cost_usd": None if part.is_unpriced else usd(part.cost),
+        "list_cost_usd": None if part.is_unpriced else usd(part.list_cost),
         "reported": {"calls": part.reported_calls, "cost_usd": usd(part.reported_cost)},
         "notice": part.notice,
     }

@@ -48,6 +48,14 @@ class Part(msgspec.Struct, frozen=True):
     source_sentence: str | None
     notice: str | None
 
+    @property
+    def list_cost(self) -> int:
+        """What the same would cost by the public list that an own price stands in for; without one the cost."""
+        if self.price is None or not self.price.list_prices:
+            return self.cost
+        public = self.price.list_unit_prices
+        return self.beyond + sum(item.quantity * public.get(item.meter, item.unit_price) for item in self.items)
+
 
 class Total(msgspec.Struct, frozen=True):
     """A total and its parts, the dearest first; `cost` is the sum of theirs."""

@@ -37,6 +37,10 @@ def remarks(part: Part) -> Iterator[str]:
         yield "Why: see `callmeter prices check`, which lists them by model, provider and reason."
     if part.notice:
         yield f"Images: {part.notice}"
+    if discount := part.list_cost - part.cost:
+        side = "less" if discount > 0 else "more"
+        by_list, amount = format_usd(part.list_cost), format_usd(abs(discount))
+        yield f"By the list it would be {by_list} USD: this is {amount} USD {side}."
     if part.reported_calls:
         yield _reported(part.reported_calls, part.reported_cost)
 

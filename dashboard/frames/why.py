@@ -12,6 +12,7 @@ from dashboard.frames.calls import BEYOND, NOT_STATED, WHY_COLUMNS
 
 UNPRICED, NO_SET = "no price", "none needed"
 PRICE_COLUMNS = ("Model", "Provider", "When", "Calls", "Cost, USD", "Reported", "Price", "Source")
+BY_LIST = "By the list, USD"
 
 
 def says(told: Total) -> str:
@@ -42,9 +43,16 @@ def _lines(part: Part) -> list[list[Any]]:
 
 
 def prices(told: Total) -> pd.DataFrame:
-    """A line per price set: what it is, who stated it, what it made of how many calls, what providers say."""
+    """A line per price set: what it is, who stated it, what it made of how many calls, what providers say.
+
+    Where own prices stand in for a public list: what the same would cost by that.
+    """
     found = [_price_line(part) for part in told.parts]
-    return pd.DataFrame(found, columns=PRICE_COLUMNS).astype({"Cost, USD": object})
+    table = pd.DataFrame(found, columns=PRICE_COLUMNS).astype({"Cost, USD": object})
+    if any(part.price and part.price.list_prices for part in told.parts):
+        by_list = [None if part.is_unpriced else texts.dollars(part.list_cost) for part in told.parts]
+        table.insert(PRICE_COLUMNS.index("Cost, USD") + 1, BY_LIST, pd.Series(by_list, dtype=object))
+    return table
 
 
 def _price_line(part: Part) -> list[Any]:

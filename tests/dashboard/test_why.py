@@ -9,14 +9,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from collector.core.periods import parse_period
+from collector.core.prices import PriceBook, PriceSet
+from collector.core.prices.book import Files
+from collector.core.prices.names import Names
 from collector.core.selection import Selection
 from collector.finance.why_total import why_total
+from collector.finance.why_total_text import remarks
 from collector.ledger.questions import ask, spend
 from collector.settings import Limits
 from dashboard import cached, texts
 from dashboard.frames import why as frames
 from tests.dashboard.ledgers import NOW
-from tests.stored import store
+from tests.stored import SETS, ZONES, store
 from tests.tables import calls
 
 TABLE = """
@@ -60,6 +64,21 @@ def test_the_lines_by_hand(folder: Path) -> None:
     assert list(prices["Reported"]) == ["$0.05 for 1", "–", "–", "–"]
     assert prices["Source"][0] == "Stated by test; no date of reading is given."
     assert frames.says(told) == "Exactly $0.054160000022 for 4 calls; 1 call without a price besides"
+
+
+def test_an_own_price_stands_beside_the_list(tmp_path: Path) -> None:
+    """1,000 x 8/M + 500 x 30/M is 0.023, by the list 0.025; what came with its cost is the same by both."""
+    contract = PriceSet(model="m", prices={"input": 8_000_000, "output": 30_000_000}, source="contract")
+    names = Names()
+    book = PriceBook([Files("prices.toml", [contract], names, is_list=False), Files("list", SETS, names)])
+    table = "10:00 openai m 1000/500 ok\n10:01 openai free 1/1 ok\n10:04 openai m 3/3 ok cost=5"
+    engine = store(tmp_path, calls(table, "2026-10-20"), book=book, now_us=NOW)
+    told = why_total(engine, Selection(), parse_period("2026-10-20", "UTC", NOW), ZONES, date(2026, 10, 21))
+    found = frames.prices(told)
+    assert list(found["Cost, USD"]) == [Decimal("0.023"), Decimal("0.000000000005"), Decimal(0)]
+    assert list(found[frames.BY_LIST]) == [Decimal("0.025"), Decimal("0.000000000005"), Decimal(0)]
+    said = "By the list it would be 0.025 USD: this is 0.002 USD less."
+    assert [said in list(remarks(part)) for part in told.parts] == [True, False, False]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
