@@ -112,6 +112,8 @@ CASES: dict[str, tuple[list[Route], dict[str, Any], str]] = {
         "a - denies (has another quantization)",
     ),
     "sort by price": ([A, DEAR, CHEAP], {"provider": {"sort": "price"}}, "cheap, dear, a"),
+    "sort by exacto": ([BARE, A, LISTS], {"provider": {"sort": "exacto"}}, "lists, a, bare"),
+    "exacto draws nothing": ([DEAR, CHEAP], {"model": "m:exacto"}, "dear, cheap"),
     "floor": ([DEAR, CHEAP], {"model": "m:floor"}, "cheap, dear"),
     "sort as an object": ([DEAR, CHEAP], {"provider": {"sort": {"by": "price"}}}, "cheap, dear"),
     "max price": (

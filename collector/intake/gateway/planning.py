@@ -336,4 +336,10 @@ _SORTED_BY: dict[str, Callable[[Route, Health], float]] = {
     "price": lambda route, known: inf if route.price is None else float(route.price),
     "throughput": lambda route, known: -known.throughput.get("p50", 0.0),
     "latency": lambda route, known: known.latency_s.get("p50", inf),
+    "exacto": lambda route, known: _by_tools(route),
 }
+
+
+def _by_tools(route: Route) -> float:
+    """OpenRouter ranks by the share of wrong tool calls, which nobody measures here: who states tools, then who may."""
+    return 1.0 if route.supported_parameters is None else 2.0 * ("tools" not in route.supported_parameters)

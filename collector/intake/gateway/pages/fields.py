@@ -30,7 +30,9 @@ _NAMES: Json = {"type": ["array", "null"], "items": {"type": "string"}}
 
 _SHARED: dict[str, Field] = {
     "model": Field(
-        "The model. A suffix `:nitro` (fastest), `:floor` (cheapest) or `:exacto` routes.", {"type": "string"}, True
+        "The model. A suffix `:nitro` (fastest), `:floor` (cheapest) or `:exacto` (who lists `tools` first) routes.",
+        {"type": "string"},
+        True,
     ),
     "models": Field("Models to try in this order when one fails.", _NAMES, True),
     "provider": Field("Which endpoints may be used, and in what order.", _OBJECT, True),
