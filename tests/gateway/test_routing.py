@@ -168,6 +168,30 @@ def test_a_session_stays_there_for_every_worker_and_after_a_restart(tmp_path: Pa
     asked(tmp_path, second, plain(ANSWER), then=(plain(ANSWER),))
 
 
+@pytest.mark.parametrize(
+    ("answer", "endpoints"),
+    [
+        (failed(503), [["two", "first"], ["one", "last: failing"]]),
+        (failed(429, more="Retry-After: 60\r\n"), [["two", "first"], ["one", "dropped: asked to wait"]]),
+    ],
+    ids=["failed", "asked to wait"],
+)
+def test_how_endpoints_fared_is_known_to_every_worker_and_after_a_restart(
+    tmp_path: Path, answer: bytes, endpoints: list[list[str]]
+) -> None:
+    async def first(gateway: Inside) -> None:
+        assert (await gateway.ask(QUESTION)).headers["x-callmeter-provider"] == "two"
+        await gateway.gateway._shared._save()
+
+    async def second(gateway: Inside) -> None:
+        assert (await gateway.ask(QUESTION)).headers["x-callmeter-provider"] == "two"
+        assert gateway.providers["one"].requests == []
+
+    asked(tmp_path, first, answer, then=(plain(ANSWER),))
+    asked(tmp_path, second, plain(ANSWER), then=(plain(ANSWER),))
+    assert json.loads(calls(tmp_path)[-1].plan or "")["endpoints"] == endpoints
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("xyz"), st.sampled_from("ab")), max_size=30))
 def test_workers_that_share_sessions_know_who_answered_last(answers: list[tuple[int, str, str]]) -> None:
     connection = sqlite3.connect(":memory:")
