@@ -221,7 +221,9 @@ def _made(
     if request.booked:
         month = month_named(request.booked, request.period.zone)
         lines = booked_lines(connection, zones, books, month, layout.by, tally)
-        return chosen_format.line_items(layout, under.counted(lines, layout.by), tally)
+        if request.finance.plans:
+            lines = under.counted(lines, layout.by)
+        return chosen_format.line_items(layout, lines, tally)
     question = sums_by_price(request.selection, request.period, zones, layout.by)
     return chosen_format.line_items(layout, usage_lines(connection, question, layout.by, tally), tally)
 

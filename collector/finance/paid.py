@@ -129,19 +129,18 @@ class Under:
     """Counts what lines that go by come under, for a file whose lines have a day, a provider and a key."""
 
     def __init__(self) -> None:
-        self.uses: Counter[tuple[int, str, str]] = Counter()
+        self._uses: Counter[tuple[str, ...]] = Counter()
 
     def counted(self, lines: Iterable[Line], by: Collection[str]) -> Iterator[Line]:
         """The same lines, each counted when it is taken."""
         places = [list(by).index(name) for name in _BY]
         for line in lines:
-            day, provider, key = (line.group[at] for at in places)
-            self.uses[parse_day(day), provider, key] += line.cost or 0
+            self._uses[tuple(line.group[at] for at in places)] += line.cost or 0
             yield line
 
     def all(self) -> Iterator[Use]:
         """What was counted."""
-        return (Use(*key, cost) for key, cost in self.uses.items())
+        return (Use(parse_day(day), provider, key, cost) for (day, provider, key), cost in self._uses.items())
 
 
 def _uses(
