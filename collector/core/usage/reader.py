@@ -105,7 +105,7 @@ def find_service_tier(shape: str, body: object) -> str | None:
 
 
 def _word(body: Mapping[str, Any], path: str) -> str | None:
-    text = value_at(body, path)
+    text = value_at(body, path) if "." in path else body.get(path)
     return clip(text.lower()) if isinstance(text, str) else None
 
 

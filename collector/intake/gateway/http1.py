@@ -111,10 +111,17 @@ class Connection(asyncio.Protocol):
             if self.done:
                 return b""
             await self._more()
-        body = self._arrived_body()
+        body = self.arrived()
         self._buffered = 0
         if self._is_paused:
             self._pause(False)
+        return body
+
+    def arrived(self) -> bytes:
+        """What has come of the body since the last chunk; empty where nothing has."""
+        pieces = self._body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         return body
 
     def pour(self, take: Callable[[bytes], None], end: Callable[[Exception | None], None]) -> None:
@@ -209,16 +216,10 @@ class Connection(asyncio.Protocol):
 
     def _pour(self) -> None:
         if self._body and self._take is not None:
-            self._take(self._arrived_body())
+            self._take(self.arrived())
         if (self.done or self._failure is not None) and self._end is not None:
             end, self._take, self._end = self._end, None, None
             end(self._failure)
-
-    def _arrived_body(self) -> bytes:
-        pieces = self._body
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
 
     def _ends_with_connection(self) -> bool:
         return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)

@@ -55,7 +55,8 @@ _known_app = lru_cache(maxsize=4096)(_app)  # the same few apps send all the cal
 
 def session_of(headers: Mapping[bytes, bytes], stated: str | None) -> str | None:
     """`session_id` of the body, else the x-session-id header."""
-    return clip(stated) or _first(headers, (b"x-session-id",))
+    sent = headers.get(b"x-session-id")
+    return clip(stated) or (_text(sent) if sent else None)
 
 
 def key_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -113,10 +114,6 @@ def _make_secret(path: Path) -> None:
         os.link(unfinished, path)
     finally:
         os.unlink(unfinished)
-
-
-def _first(headers: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
-    return next((text for name in names if name in headers and (text := _text(headers[name]))), None)
 
 
 def _text(stated: bytes) -> str | None:

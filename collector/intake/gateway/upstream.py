@@ -59,7 +59,10 @@ class Answer:
     def header(self, name: str) -> str:
         """A header's value, empty where it is absent."""
         wanted = name.encode()
-        return next((value.decode("latin-1") for known, value in self.raw_headers if known == wanted), "")
+        for known, value in self.raw_headers:
+            if known == wanted:
+                return value.decode("latin-1")
+        return ""
 
     async def chunk(self) -> bytes:
         """The next bytes as they arrive, empty at the end. Raises UpstreamFailed."""
@@ -92,15 +95,23 @@ class Answer:
 
     async def whole(self, max_bytes: int) -> bytes:
         """The whole body. Raises UpstreamFailed, also where it is longer than `max_bytes`."""
+        if self.ended and self._unpack is None:
+            body = self._connection.arrived()
+            if len(body) <= max_bytes:
+                return body
+            raise self._too_large()
         pieces: list[bytes] = []
         length = 0
         while piece := await self.chunk():
             pieces.append(piece)
             length += len(piece)
             if length > max_bytes:
-                self.drop()
-                raise UpstreamFailed("malformed", "answer_too_large")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                raise self._too_large()
+        return b"".join(pieces)
+
+    def _too_large(self) -> UpstreamFailed:
+        self.drop()
+        return UpstreamFailed("malformed", "answer_too_large")
 
     def release(self) -> None:
         """Done with it: the connection is kept when the answer was read to its end, else closed."""
