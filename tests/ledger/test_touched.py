@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +71,17 @@ def test_what_was_not_proved_is_looked_at_again_with_what_was_touched_meanwhile(
 def test_days_that_lie_near_each_other_are_one_span() -> None:
     assert spans([1, 2, 5, 20, 30, 31]) == [Span(1, 6), Span(20, 21), Span(30, 32)]
     assert spans([]) == []
+
+
+def test_an_attempt_counts_in_its_own_day_whenever_its_call_began(tmp_path: Path) -> None:
+    (late,) = calls("2026-10-01T12:00 dear m 3/1 ok attempts=openai:provider_fault,dear:ok")
+    week_us = 7 * 86_400_000_000
+    moved = [msgspec.structs.replace(each, started_at=each.started_at + week_us) for each in late.attempts]
+    engine = store(tmp_path, [msgspec.structs.replace(late, attempts=tuple(moved))], now_us=NOW)
+    assert check(engine, spans=[Span(OCTOBER + 7, OCTOBER + 8)]) == []
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE health SET ok = ok + 1 WHERE grain = 1 AND bucket >= {(OCTOBER + 7) * 24}")
+    assert any("grain 1" in sentence for sentence in check(engine, spans=[Span(OCTOBER + 7, OCTOBER + 8)]))
 
 
 @pytest.mark.parametrize("statement", CASES)
