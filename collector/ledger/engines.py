@@ -105,7 +105,8 @@ def readable(engine: Engine, url: str) -> None:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
     except DatabaseError as error:
-        raise LedgerError(f"{ledger_path(url) or url} cannot be read as a ledger: {error.orig}") from error
+        advice = ": see whether its disk is full" if "disk" in str(error.orig) else ""
+        raise LedgerError(f"{ledger_path(url) or url} cannot be read as a ledger: {error.orig}{advice}") from error
 
 
 def _parsed(url: str) -> URL:
