@@ -21,7 +21,8 @@ from collector.ledger.questions.offers import Catalog, Offer
 from collector.settings import Endpoint, load_settings
 from dashboard.frames import axis as axes
 from dashboard.frames import effective, model, samples, speed
-from tests.dashboard.ledgers import HOSTILE, NOW
+from tests.dashboard.ledgers import HOSTILE, NOW, call
+from tests.stored import store
 from tests.tables import instant
 
 Tab = Callable[..., AppTest]
@@ -216,6 +217,32 @@ def test_the_page_has_all_its_sections(tab: Tab) -> None:
     assert {card.label: card.value for card in app.metric}["Images, $/K imgs"] == "\\$14.45"
     assert len(app.get("plotly_chart")) == 3
     assert app.code[0].value == "openai/gpt-4-turbo"
+
+
+@pytest.mark.parametrize(("span", "buckets"), [("24 h", 6 * 24 - 2), ("72 h", 72), ("90 d", 90)])
+def test_uptime_is_in_ten_minutes_hours_or_days_with_both_lines(
+    tab: Tab, span: str, buckets: int, tmp_path: Path
+) -> None:
+    store(tmp_path, (call(n, NOW - n, "m", "openai") for n in range(1, 21)), now_us=NOW).dispose()
+    app = tab(tmp_path, "model", model="m", uptime=span)
+    (chart,) = (it.proto for it in app.get("plotly_chart") if it.proto.id.endswith("chart_uptime"))
+    figure = json.loads(chart.spec)
+    assert len(figure["layout"]["xaxis"]["categoryarray"]) == buckets
+    assert [line["name"] for line in figure["data"]] == ["With routing", "Without routing"]
+
+
+def test_apps_of_this_week_or_month_have_rank_title_link_tokens_and_calls(tab: Tab) -> None:
+    week, month = (
+        next(
+            table.value
+            for table in tab("demo", "model", model="openai/gpt-4o", apps=span).dataframe
+            if "Rank" in table.value
+        )
+        for span in ("This week", "This month")
+    )
+    assert list(week.columns) == ["Rank", "App", "Site", "Tokens", "Calls"]
+    assert month["Calls"].sum() > week["Calls"].sum() > 0
+    assert list(month["Tokens"]) == sorted(month["Tokens"], reverse=True)
 
 
 def test_without_a_model_it_lists_them_and_with_an_unknown_one_it_says_what_is_not_known(tab: Tab) -> None:

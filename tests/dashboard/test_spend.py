@@ -163,6 +163,14 @@ def test_the_page_prices_the_period_at_a_provider_that_is_chosen(tab: Tab, folde
     assert by_provider["acme"] is None
 
 
+def test_the_page_prices_the_period_at_a_model_that_is_chosen(tab: Tab, folder: Path) -> None:
+    app = tab(folder, "spend", period="7d", as_model="openai/gpt-4-turbo")
+    assert not app.exception
+    table = frame(app, "Would be, USD")
+    by_provider = dict(zip(table["Provider"], table["Would be, USD"], strict=True))
+    assert by_provider["dear"] == 10 * Decimal("0.00001") + 1 * Decimal("0.00003")
+
+
 def test_without_calls_it_says_so(tab: Tab, folder: Path) -> None:
     app = tab(folder, "spend", app="nobody")
     assert not app.exception
