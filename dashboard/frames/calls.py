@@ -94,7 +94,7 @@ _FACTS = {
     "Provider's id": "origin_id",
     "Usage quality": "usage_quality",
     "Usage problem": "usage_problem",
-    "Without a price because": "unpriced_reason",
+    "Unpriced because": "unpriced_reason",
 }
 
 

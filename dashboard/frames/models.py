@@ -10,7 +10,7 @@ from dashboard import texts
 from dashboard.frames.spend import USD
 
 LINK = "Page"
-COLUMNS = ("Model", LINK, "Tokens", "Calls", USD)
+COLUMNS = ("Model", "Tokens", "Calls", USD, LINK)
 
 
 def model_path(model: str, **query: str) -> str:
@@ -33,7 +33,7 @@ def model_table(usage: Sequence[Any], spend: Sequence[Any], **query: str) -> pd.
         if row.calls > row.unpriced_calls:
             costs[row.group] = costs.get(row.group, 0) + row.cost_picousd
     lines = [
-        [name or "no model", model_path(name, **query) if name else "", *sums[name], texts.dollars(costs.get(name))]
+        [name or "no model", *sums[name], texts.dollars(costs.get(name)), model_path(name, **query) if name else ""]
         for name in sorted(sums, key=lambda name: (-sums[name][0], -sums[name][1], name))
     ]
     return pd.DataFrame(lines, columns=COLUMNS).astype({USD: object})

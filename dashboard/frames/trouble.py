@@ -38,9 +38,11 @@ def troubled(rows: Iterable[Any]) -> list[Any]:
 def says(rows: Sequence[Any]) -> str:
     """The sentence above the table."""
     lost = troubled(rows)
+    calls, unpriced = _sum(lost, "calls"), _sum(lost, "unpriced_calls")
     cost, of_cost = _sum(lost, "cost_picousd"), _sum(rows, "cost_picousd")
     share = f", {texts.percent(cost, of_cost)} of spend" if cost > 0 else ""
-    return f"{texts.count(_sum(lost, 'calls'), 'call')} did not end ok and cost exactly {texts.usd(cost)}{share}"
+    missing = f"; {unpriced:,} of them without a price" if unpriced else ""
+    return f"{texts.count(calls, 'call')} did not end ok and cost exactly {texts.usd(cost)}{share}{missing}"
 
 
 def _sum(rows: Iterable[Any], column: str) -> int:

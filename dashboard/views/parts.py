@@ -200,7 +200,9 @@ def exact(table: pd.DataFrame) -> tuple[Any, dict[str, Any]]:
     Text from outside is plain text in a table.
     """
     columns: dict[str, Any] = {
-        name: st.column_config.Column(alignment="right") for name in table.columns if name in RIGHT
+        name: st.column_config.Column(alignment="right")
+        for name in table.columns
+        if name in RIGHT or name.endswith(USD)
     }
     columns |= {name: st.column_config.NumberColumn(format="localized") for name in table.select_dtypes("integer")}
     columns |= {name: st.column_config.Column(width=NAME_PX) for name in NAMES if _has_long(table, name)}
