@@ -137,7 +137,7 @@ def _add_above(
 
 def _shade(start: float, end: float) -> dict[str, Any]:
     across = {"type": "rect", "xref": "x", "yref": "y domain", "y0": 0, "y1": 1}
-    return {**across, "x0": start, "x1": end, "fillcolor": COLOR["down"], "opacity": 0.25, "line_width": 0}
+    return {**across, "x0": start, "x1": end, "fillcolor": COLOR["down"], "opacity": 0.18, "line_width": 0}
 
 
 def _color(n: int, name: str) -> str:
