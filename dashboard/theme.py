@@ -74,6 +74,7 @@ def streamlit_config() -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "client.toolbarMode": "minimal",
+        "logger.level": "warning",
         "runner.magicEnabled": False,
         "runner.postScriptGC": False,
         "server.enableStaticServing": False,

@@ -18,7 +18,21 @@ from sqlalchemy.engine import Engine
 from collector.core.periods import Period, days_period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.engines import open_ledger
-from collector.ledger.questions import failures, filters, items, latency, metered, spend, totals, uptime, usage
+from collector.ledger.questions import (
+    calls,
+    failures,
+    filters,
+    items,
+    latency,
+    metered,
+    spend,
+    totals,
+    trouble,
+    unpriced,
+    uptime,
+    usage,
+    why,
+)
 from collector.ledger.questions.ask import Question, rows
 from collector.settings import Limits
 from tests.benchmarks.journals import DAY_US, END_US, ZONES
@@ -76,10 +90,13 @@ def from_health(zone: str, most_ms: float) -> Iterable[Asked]:
     """Uptime and speed, in the buckets that a screen draws."""
     day, three, ninety = (Period(END_US - days * DAY_US, END_US, zone) for days in (1, 3, 90))
     whole = days_period(END_DAY - 90, END_DAY, zone)
-    for bucket, period in (("5m", day), ("10m", day), ("1h", three), ("1h", ninety), ("day", whole)):
+    for bucket, period in (("5m", day), ("10m", day), ("1h", three), ("day", whole)):
         days = (period.end_us - period.start_us) // DAY_US
         for name, ask in (("providers", uptime.provider_uptime), ("router", uptime.router_uptime)):
             yield Asked(f"{name} in {bucket}, {days} d, {zone}", _health(ask, period, bucket), most_ms)
+    for bucket, period in (("5m", three), ("1h", ninety)):
+        days = (period.end_us - period.start_us) // DAY_US
+        yield Asked(f"outages in {bucket}, {days} d, {zone}", _health(uptime.outage_buckets, period, bucket), most_ms)
     for group, bucket in (("", "day"), ("model", ""), ("provider", "day")):
         how = f"speed by {group or 'day'}, 90 d, {zone}"
         yield Asked(how, _health(latency.cells_of, whole, bucket, Selection(group=group)), most_ms)
@@ -92,10 +109,16 @@ def _health(ask: Any, period: Period, bucket: str, selection: Selection = ANY) -
 def of_prices_and_totals() -> Iterable[Asked]:
     """What the model's page, finance and /metrics ask."""
     period = days_period(END_DAY - 90, END_DAY, "UTC")
-    yield Asked("sums by price, 90 d", lambda: items.sums_by_price(Selection(), period, ZONES, ["provider"]), CELLS_MS)
+    for by in ((), ("provider",), ("model", "provider")):
+        name = " and ".join(("price", *by))
+        yield Asked(f"sums by {name}, 90 d", lambda by=by: items.sums_by_price(ANY, period, ZONES, by), CELLS_MS)  # type: ignore[misc]
+    yield Asked("reported by price, 90 d", lambda: why.reported_by_price(ANY, period, ZONES), CELLS_MS)
+    yield Asked("cost by outcome, 90 d", lambda: trouble.cost_by_outcome(ANY, period, ZONES, LIMITS), CELLS_MS)
+    yield Asked("queue of the unpriced, 90 d", lambda: unpriced.queue(ANY, period, ZONES, LIMITS), CELLS_MS)
     yield Asked("reported per day, 90 d", lambda: metered.reported_per_day(period, ZONES), CELLS_MS)
     yield Asked("all calls by outcome", totals.calls_by_outcome, CELLS_MS)
     yield Asked("all attempts by provider", totals.attempts_by_provider, CELLS_MS)
+    yield Asked("all times by provider", totals.times_by_provider, CELLS_MS)
 
 
 def of_single_calls() -> Iterable[Asked]:
@@ -109,6 +132,11 @@ def of_single_calls() -> Iterable[Asked]:
             OTHERS_MS,  # type: ignore[misc]
         )
     yield Asked("errors, 7 d", lambda: failures.error_types(Selection(), week, LIMITS), OTHERS_MS)
+    yield Asked("retried, 7 d", lambda: trouble.retried(ANY, week, ZONES, LIMITS), OTHERS_MS)
+    hour = END_US - DAY_US // 24
+    yield Asked("hit by an hour's outage", lambda: failures.hit_by("openai", hour, END_US), OTHERS_MS)
+    for how, selection in FILTERED.items():
+        yield Asked(f"page of calls {how}, 7 d", lambda s=selection: calls.page(s, week, None, 51), OTHERS_MS)  # type: ignore[misc]
     by_user = Selection(group="user")
     yield Asked("tokens by user, 7 d, Kathmandu", _usage(usage.tokens_per_day, by_user, kathmandu), OTHERS_MS)
 
