@@ -230,7 +230,7 @@ def absent(title: str, sentence: str, command: str = "") -> None:
             st.subheader(title, anchor=False)
         st.text(sentence)
     if command:
-        st.code(command, language=None)
+        st.code(command, language=None, wrap_lines=True)
 
 
 def words(says: str) -> str:
@@ -252,4 +252,4 @@ def nothing(title: str, sentence: str, command: str = "") -> None:
         if sentence:
             st.text(sentence)
         if command:
-            st.code(command, language=None)
+            st.code(command, language=None, wrap_lines=True)
