@@ -42,9 +42,12 @@ def reader(kind: type[T]) -> Callable[[bytes | Raw], T | None]:
     def read(data: bytes | Raw) -> T | None:
         try:
             return decode(data)
+        except msgspec.ValidationError:
+            members = members_of(data)
         except UNREADABLE:
-            pass
-        return None if (members := members_of(data)) is None else kind(**_readable(members, of_member))
+            whole = mended(bytes(data))
+            return read(whole) if whole != data else None
+        return None if members is None else kind(**_readable(members, of_member))
 
     return read
 
