@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from collector.core.errors import CallmeterError
-from collector.jobs.doing import Ending, due, perform
+from collector.jobs.doing import Ending, due, perform, told
 from collector.jobs.runs import end_newest
 from collector.jobs.work import Job, Work
 from collector.ledger.engines import open_ledger
@@ -92,11 +92,11 @@ class Crew:
                 self._running.append(self._started(job))
 
     def _started(self, job: Job) -> _Running:
-        result, told = _FORK.Pipe(duplex=False)
-        arguments = (self._settings, self._now, job, self._progress, told)
+        result, its_end = _FORK.Pipe(duplex=False)
+        arguments = (self._settings, self._now, job, self._progress, its_end)
         process = _FORK.Process(target=_do, args=arguments, name=f"job {job.name}", daemon=True)
         process.start()
-        told.close()
+        its_end.close()
         return _Running(job, process, result, time.monotonic() + job.limit_s + GRACE_S)
 
     def _ending(self, over: _Running) -> Ending:
@@ -125,18 +125,20 @@ def lane_of(job: Job) -> str:
     return job.lane or job.name
 
 
-def _do(settings: Settings, now: Callable[[], int], job: Job, progress: Progress | None, told: Connection) -> None:
+def _do(settings: Settings, now: Callable[[], int], job: Job, progress: Progress | None, result: Connection) -> None:
     """What the process of a job does. What it has inherited stays untouched: files of the ledger must not be closed."""
     gc.freeze()
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent then stops its crew
     threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
-    engine = open_ledger(settings.ledger_url)
     try:
+        engine = open_ledger(settings.ledger_url)
+    except (CallmeterError, DBAPIError) as problem:
+        ending = Ending(job.name, f"{job.name}: {told(problem)}")
+    else:
         ending = perform(Work(settings, engine, 0, progress), job, now)
-    finally:
         engine.dispose()
-    told.send_bytes(msgspec.msgpack.encode(ending))
+    result.send_bytes(msgspec.msgpack.encode(ending))
 
 
 def _stop(*_: object) -> None:

@@ -7,14 +7,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from collector.core.errors import LockHeld
+from collector.core.errors import LedgerError, LockHeld
 from collector.jobs import JOBS, Job, Work, crew, last_runs, rounds
 from collector.jobs.crew import Crew, lane_of
 from collector.jobs.doing import Ending
 from collector.ledger.engines import open_ledger
+from collector.ledger.questions.jobs import STOPPED
 from collector.locks import hold
 from collector.settings import Settings, load_settings
 from tests.answering import Asked, Reply, answering
@@ -138,6 +140,32 @@ def test_a_job_that_dies_is_recorded_and_stops_no_other(settings: Settings, monk
     assert (runs["dies"].error, runs["x"].rows) == ("was ended by signal 9", 1)
 
 
+def test_a_ledger_that_cannot_be_opened_is_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(url: str) -> NoReturn:
+        raise LedgerError("disk I/O error")
+
+    monkeypatch.setattr(crew, "open_ledger", broken)
+    assert round_of(settings, monkeypatch, job("a", lambda work: 1)) == ["a: disk I/O error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_round_that_is_interrupted_ends_its_jobs_without_a_word_of_theirs(tmp_path: Path) -> None:
+    with answering(lambda _: Reply({"incidents": []}, wait_s=20)) as server:
+        (tmp_path / "c.toml").write_text(f'[[status_pages]]\nprovider = "p"\nurl = "{server.url}"\n')
+        files = ("--data-dir", str(tmp_path), "--config", str(tmp_path / "c.toml"))
+        command = [sys.executable, "-m", "collector.cli", *files, "collect"]
+        own = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        wait_until(lambda: server.asked, lambda: "nothing was asked")
+        os.killpg(own.pid, signal.SIGINT)
+        _, said = own.communicate(timeout=30)
+        assert "Traceback" not in said
+        with hold(tmp_path / "locks" / "status_pages.lock", "status_pages"):
+            pass
+    assert last_runs(open_ledger(f"sqlite:///{tmp_path / 'callmeter.db'}"))["status_pages"].error == STOPPED
+
+
 def test_what_runs_elsewhere_is_held_and_what_is_free_is_done(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +203,7 @@ def test_the_loop_goes_on_while_a_job_lasts_and_stops_it_at_the_end(settings: Se
         its.stop()
     assert endings == [Ending("often")] * 3
     assert its.is_idle()
-    assert last_runs(open_ledger(settings.ledger_url))["long"].error == "stopped before its end"
+    assert last_runs(open_ledger(settings.ledger_url))["long"].error == STOPPED
 
 
 def test_the_processes_of_a_round_that_was_killed_end_with_it(tmp_path: Path) -> None:
