@@ -17,7 +17,8 @@ BODY = msgspec.json.encode(chat())
 LENGTH = f"Content-Length: {len(BODY)}"
 CHUNKED = "Transfer-Encoding: chunked"
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-LIMITS = Limits(max_header_bytes=4096, head_wait_s=0.2)
+LIMITS = Limits(max_header_bytes=4096)
+HURRIED = Limits(head_wait_s=0.5)
 
 
 def request(*lines: str, body: bytes = BODY, host: str = "Host: localhost", path: str = PATH) -> bytes:
@@ -140,7 +141,7 @@ def test_a_trailer_is_no_header(tmp_path: Path) -> None:
 )
 def test_who_does_not_send_a_head_in_time_is_hung_up_on(begun: bytes, tmp_path: Path) -> None:
     async def main() -> None:
-        async with gateway(tmp_path, Provider(), limits=LIMITS) as live:
+        async with gateway(tmp_path, Provider(), limits=HURRIED) as live:
             reader, writer = await live.connect(begun)
             told = await asyncio.wait_for(reader.read(-1), 10)
             assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["code"] == "timeout" if begun else told == b""
@@ -152,7 +153,7 @@ def test_who_does_not_send_a_head_in_time_is_hung_up_on(begun: bytes, tmp_path: 
 
 def test_a_head_that_drips_is_not_waited_for_longer(tmp_path: Path) -> None:
     async def main() -> None:
-        async with gateway(tmp_path, Provider(), limits=LIMITS) as live:
+        async with gateway(tmp_path, Provider(), limits=HURRIED) as live:
             reader, writer = await live.connect(b"POST / HTTP/1.1\r\n")
             ended = asyncio.create_task(reader.read(-1))
             while not ended.done():
@@ -173,11 +174,11 @@ def test_a_second_head_on_its_way_does_not_end_the_answer_to_the_first(tmp_path:
             writer.write(plain())
 
         provider = Provider(script)
-        async with gateway(tmp_path, provider, limits=LIMITS) as live:
+        async with gateway(tmp_path, provider, limits=HURRIED) as live:
             first = request(LENGTH).replace(b"Connection: close\r\n", b"")
             reader, writer = await live.connect(first + b"POST / HTTP/1.1\r\nHost: ")
             await until(lambda: provider.requests)
-            await asyncio.sleep(3 * LIMITS.head_wait_s)
+            await asyncio.sleep(3 * HURRIED.head_wait_s)
             go_on.set()
             told = await asyncio.wait_for(reader.read(-1), 10)
             assert told.startswith(b"HTTP/1.1 200 ")

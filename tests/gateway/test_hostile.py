@@ -12,6 +12,7 @@ from collector.core.calls import Call
 from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
 from collector.core.prices import charge
+from collector.intake.gateway.sse import all_data
 from tests.gateway.inside import (
     ANSWER,
     QUESTION,
@@ -355,6 +356,34 @@ def test_usage_at_the_end_of_a_stream_beyond_the_copys_limit_is_still_read(tmp_p
     assert len(answered.events) == 202
     call = only(tmp_path)
     assert (call.outcome, call.meters, call.origin_id) == (Outcome.OK, {"input": 12, "output": 5}, "gen-1")
+
+
+_SAID = [b"data: " + json.dumps(each).encode() for each in (said(), said(None, "stop"), USAGE_PART)]
+ODD_STREAMS = {
+    "CR alone": b"\r\r".join([*_SAID, b"data: [DONE]", b""]),
+    "CR and LF": b"\r\n\r\n".join([*_SAID, b"data: [DONE]", b""]),
+    "both, by turns": b"\r\n\r".join([*_SAID, b"data: [DONE]\n", b""]),
+    "a mark before the first byte": b"\xef\xbb\xbf" + b"\n\n".join([*_SAID, b"data: [DONE]", b""]),
+    "comments": b": hi\n\n:\n\n" + b"\n\n: ping\n\n".join([*_SAID, b"data: [DONE]", b""]),
+    "other fields": b"retry: 1\nid: 7\n\n" + b"\n\nid: 8\nevent: message\n".join([*_SAID, b"data: [DONE]\n\n"]),
+    "no space": b"\n\n".join([*_SAID, b"data: [DONE]", b""]).replace(b"data: ", b"data:"),
+    "no end of the last line": b"\n\n".join([*_SAID, b"data: [DONE]"]),
+    "no end of the last event": b"\n\n".join([*_SAID, b"data: [DONE]\n"]),
+    "more after the end": b"\n\n".join([*_SAID, b"data: [DONE]", b"data: [DONE]", b"data: {oops", b""]),
+    "a line of 10 MB": b"\n\n".join([_SAID[0].replace(b"word", b"w" * 10_000_000), *_SAID[1:], b"data: [DONE]", b""]),
+}
+
+
+@pytest.mark.parametrize("surface", ["/v1", "/api/v1"])
+@pytest.mark.parametrize("name", ODD_STREAMS)
+def test_a_stream_may_be_written_in_any_way_that_the_standard_allows(tmp_path: Path, name: str, surface: str) -> None:
+    answered = ask(
+        tmp_path, STREAMED, STREAM_HEAD + chunk(ODD_STREAMS[name]) + b"0\r\n\r\n", path=f"{surface}/chat/completions"
+    )
+    told = all_data(answered.body)
+    assert told[-1] == b"[DONE]"
+    assert [json.loads(data)["choices"] for data in told[1:2]] == [said(None, "stop")["choices"]]
+    assert (only(tmp_path).outcome, only(tmp_path).meters) == (Outcome.OK, {"input": 12, "output": 5})
 
 
 @pytest.mark.parametrize("surface", ["/v1", "/api/v1"])
