@@ -113,7 +113,11 @@ def _page(has_charts: bool) -> str:
 
 
 _DRAWING = "static/js/PlotlyChart.*.js"
-_HERE = "<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin }</script>"
+# With both it connects at once, without asking for them first; no other site may send the page messages.
+_HERE = """<script>window.__streamlit = {
+      BACKEND_BASE_URL: window.location.origin,
+      HOST_CONFIG: { allowedOrigins: [window.location.origin], useExternalAuthToken: false, metricsUrl: "" },
+    }</script>"""
 _EARLY = """  <link rel="modulepreload" crossorigin href="{0}">
     <script type="module">import("{0}")</script>
   """
