@@ -17,7 +17,7 @@ from collector.intake.gateway.asked import Asked
 from collector.intake.gateway.dialects import DONE
 from collector.intake.gateway.identity import App
 from collector.intake.gateway.operations import OPERATIONS
-from collector.intake.gateway.record import Caller, closed, opened
+from collector.intake.gateway.record import Caller, closed, opened, unread
 from collector.intake.gateway.routing import Route
 from collector.ledger.check import check
 from tests.stored import BOOK, store
@@ -78,7 +78,7 @@ def test_cost_follows_usage(tmp_path: Path, line: str, cost: int | None, reason:
 def through_the_gateway(body: bytes, *, streamed: bool = False) -> Call:
     """The record of a call with two pictures that was answered with this."""
     asked = Asked(b"", {}, model="m", stream=streamed, images=2)
-    call = opened("0" * 12 + "7" + "0" * 19, AT, CHAT, asked, Caller(App(None, None)))
+    call = opened(unread("0" * 12 + "7" + "0" * 19, AT, CHAT), asked, Caller(App(None, None)))
     seen = read_stream(body, CHAT.usage_shape, DONE) if streamed else read_plain(body, CHAT.usage_shape)
     facts = Facts(200, key_holder="ours", streamed=streamed, terminal=seen.terminal)
     tried = Attempt("openrouter", "m", AT, decide(facts), 200)
@@ -129,7 +129,7 @@ def test_searches_that_a_response_lists_are_charged_where_they_have_a_price(
     seen = (answer_responses.read_stream if streamed else answer_responses.read_plain)(body, shape)
     asked = Asked(b"", {}, model="m", stream=streamed)
     one = closed(
-        opened("0" * 12 + "7" + "0" * 19, AT, CHAT, asked, Caller(App(None, None))),
+        opened(unread("0" * 12 + "7" + "0" * 19, AT, CHAT), asked, Caller(App(None, None))),
         route=ROUTE,
         facts=Facts(200, key_holder="ours", streamed=streamed, terminal=True),
         seen=seen,
