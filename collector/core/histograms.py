@@ -26,18 +26,24 @@ def _bounds() -> list[int]:
 
 
 BOUNDS = _bounds()  # bucket n holds BOUNDS[n] <= number < BOUNDS[n + 1]
+_LAST = len(BOUNDS) - 1
 _decoder = msgspec.msgpack.Decoder(Histogram)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def bucket(number: int) -> int:
     """The bucket of a whole number >= 0."""
-    return bisect_right(BOUNDS, min(number, _LARGEST)) - 1
+    return bisect_right(BOUNDS, number, 0, _LAST) - 1
+
+
+def buckets(numbers: Iterable[int | None]) -> list[int]:
+    """The bucket of each of many whole numbers >= 0; -1 where there is none."""
+    return [-1 if number is None else bisect_right(BOUNDS, number, 0, _LAST) - 1 for number in numbers]
 
 
 def count_one(histogram: Histogram, number: int, times: int = 1) -> None:
     """Counts a whole number >= 0 into a histogram; below 0 `times` take it out, and a bucket may come to 0."""
-    at = bisect_right(BOUNDS, number if number < _LARGEST else _LARGEST) - 1
+    at = bucket(number)
     histogram[at] = histogram.get(at, 0) + times
 
 

@@ -8,11 +8,11 @@ from collector.core.errors import CallmeterError, LockHeld
 from collector.finance.books import booked_differences
 from collector.jobs.work import Work
 from collector.ledger.book import load_book
+from collector.ledger.cells import declare
 from collector.ledger.check import check
 from collector.ledger.engines import writing
 from collector.ledger.ingest import drain
 from collector.ledger.questions.ask import declared_zones
-from collector.ledger.rollups import declare
 from collector.ledger.schema import names
 from collector.ledger.touched import WHOLE, begin_proof, end_proof
 

@@ -23,8 +23,8 @@ from collector.core.errors import CallmeterError
 from collector.jobs.doing import Ending, due, perform, told
 from collector.jobs.runs import end_newest
 from collector.jobs.work import Job, Work
+from collector.ledger.cells import Progress
 from collector.ledger.engines import open_ledger
-from collector.ledger.rollups import Progress
 from collector.settings import Settings
 
 GRACE_S = 15.0  # beyond its limit a job hangs where no signal reaches it

@@ -7,8 +7,8 @@ from collector.jobs.crew import Crew
 from collector.jobs.doing import Ending, make_ready, perform
 from collector.jobs.table import JOBS
 from collector.jobs.work import Job, Work
+from collector.ledger.cells import Progress
 from collector.ledger.engines import open_ledger
-from collector.ledger.rollups import Progress
 from collector.settings import Settings
 
 LOOK_EVERY_S = 60.0

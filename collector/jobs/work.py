@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy.engine import Engine
 
-from collector.ledger.rollups import Progress
+from collector.ledger.cells import Progress
 from collector.settings import Settings
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400

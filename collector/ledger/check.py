@@ -25,13 +25,13 @@ from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_bounds, day_
 from collector.core.prices import PriceSet, price_usage
 from collector.ledger import schema
 from collector.ledger.adjusted import broken_chains
+from collector.ledger.cells import Cells, Progress, all_rows, health_floor, probes_of, rows_of
 from collector.ledger.check_health import copy_pruned, health_differences
 from collector.ledger.names import name_of, zones
 from collector.ledger.priced import set_of
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of
 from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.books import counted_beyond
-from collector.ledger.rollups import Cells, Progress, all_rows, health_floor, probes_of, rows_of
 from collector.ledger.rows import AT, Row, meters_of
 from collector.ledger.touched import WHOLE, Span
 

@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 
 from collector.core.periods import DAY_S, SECOND_US, day_bounds, format_day
 from collector.ledger import schema
+from collector.ledger.cells.health import FIVE_MINUTES, HOURS, Health, health_of
 from collector.ledger.names import name_of, zones
-from collector.ledger.rollups import FIVE_MINUTES, HOURS, Health, health_of
 from collector.ledger.rows import Row
 from collector.ledger.touched import Span
 

@@ -10,20 +10,10 @@ from sqlalchemy.engine import Connection
 from collector.core.calls import Call
 from collector.core.errors import InputError
 from collector.core.money import MAX_COST, format_usd
-from collector.core.prices import Charge, PriceBook, PriceSet, charge
+from collector.core.prices import Charge, PriceSet, Route, charge_by
 from collector.core.prices.checks import describe
 from collector.ledger.merge import states_cost
 from collector.ledger.schema import price_sets
-
-
-class Billed(msgspec.Struct, frozen=True, gc=False):
-    """What a call costs: for which meters, by which set or for which reason not, and whether it came so."""
-
-    meters: Mapping[str, int]
-    cost: int | None
-    price_set: PriceSet | None
-    reason: str | None
-    is_stated: bool = False
 
 
 class PriceSets:
@@ -58,8 +48,8 @@ class PriceSets:
         self._added += ids
 
 
-def bill(call: Call, book: PriceBook) -> Billed:
-    """What a call costs: as it says itself where it was priced before, else by the book.
+def bill(call: Call, route: Route) -> Charge:
+    """What a call costs: as it says itself where it was priced before, else by what the book has for it.
 
     A call has a cost by a set, or a reason, or neither when a failed call reports no usage and costs 0. One that would
     be too dear for the ledger is unpriced: it is kept, and its meters are seen.
@@ -69,12 +59,11 @@ def bill(call: Call, book: PriceBook) -> Billed:
         is_priced = call.cost is not None
         stated = _stated_set(call) if is_priced else None
         reason = None if is_priced else call.unpriced_reason or "its source gave it no cost"
-        return Billed(call.meters, call.cost, stated, reason, is_stated=True)
-    charged = charge(call, book)
-    if reason := too_dear(charged):
-        return Billed(charged.meters, None, None, reason)
-    price_set = charged.price_set if charged.cost is not None else None
-    return Billed(charged.meters, charged.cost, price_set, charged.unpriced_reason)
+        return Charge(stated, call.meters, call.cost, reason)
+    charged = charge_by(call, route)
+    if charged.cost is None or charged.cost > MAX_COST:
+        return Charge(None, charged.meters, None, charged.unpriced_reason or too_dear(charged))
+    return charged
 
 
 def too_dear(charged: Charge) -> str | None:

@@ -22,8 +22,9 @@ from collector.core.periods import Period, day_number, format_day
 from collector.core.prices import Charge, PriceBook, PriceSet, charge
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
+from collector.ledger.cells import Cells, Progress, health_floor
+from collector.ledger.cells.tables import USAGE_TABLES
 from collector.ledger.priced import PriceSets, too_dear
-from collector.ledger.rollups import ROLLUPS, Cells, Progress, health_floor
 from collector.ledger.rows import AT, METERS_END, Row, meters_of, sparse_text
 
 _ROWS_AT_ONCE = 5_000
@@ -33,7 +34,7 @@ OTHER = "(others)"
 _TEXTS = ("model", "served_model", "provider", "key", "service_tier", "unpriced_reason")
 _COST, _PRICE, _REASON = AT["cost"], AT["price"], AT["unpriced_reason"]
 _ORIGINAL, _STATED = AT["original_cost"], AT["cost_stated"]
-_USAGE_TABLES = {rollup.table.name: rollup.table.name for rollup in ROLLUPS if not rollup.is_health}
+_USAGE_TABLES = {table.name: table.name for table in USAGE_TABLES}
 _UPDATE = (
     "UPDATE calls SET batch = ?, sparse = ?, price = ?, unpriced_reason = ?, cost = ?, original_cost = ?,"
     " cost_stated = NULL WHERE id = ?"

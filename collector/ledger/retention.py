@@ -17,11 +17,11 @@ from collector.core.budgets import window
 from collector.core.calls import Call
 from collector.core.periods import DAY_S, SECOND_US, day_bounds, format_day
 from collector.ledger import schema
+from collector.ledger.cells import Cells, Progress, declare
 from collector.ledger.engines import ledger_path, writing
 from collector.ledger.ingest import LOCK_NAME
 from collector.ledger.pruned import KNOWN_FROM, ROWS_FROM, id_digest, minute_of, raise_instant
 from collector.ledger.questions.booked import first_open_us
-from collector.ledger.rollups import Cells, Progress, declare
 from collector.ledger.rows import AT, Row, origin_key
 from collector.locks import hold
 

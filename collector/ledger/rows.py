@@ -1,4 +1,4 @@
-"""A call as a row and a row as a call, without loss; and what a call must be like to be stored."""
+"""A call as a row and a row as a call, without loss."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from collector.core.calls import MAX_NAME_CHARS, QUALITIES, Attempt, Call, clip
-from collector.core.errors import InputError
-from collector.core.meters import COMMON_METERS, MAX_COUNT, METERS
-from collector.core.money import MAX_COST
+from collector.core.calls import QUALITIES, Attempt, Call
+from collector.core.meters import COMMON_METERS, METERS
 from collector.core.outcomes import OUTCOME_CODES, OUTCOMES_BY_CODE, Outcome
 from collector.ledger.merge import normal_provider
 from collector.ledger.schema import calls
@@ -44,26 +42,20 @@ KINDS = tuple(dict.fromkeys([*NAMED.values(), "tags", "reason"]))
 # the fields of NAMED that few calls have to themselves
 SHARED = tuple(name for name in NAMED if name not in ("user", "session"))
 
-MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
-MAX_DURATION_MS = 10**12
 NEAR_MS = 100  # an only attempt whose times differ by no more from its call's has the call's
 
-_HEX_DIGITS = "0123456789abcdef"
 _QUALITY_CODES = {quality: code for code, quality in enumerate(QUALITIES, start=1)}
 _QUALITIES_BY_CODE = dict(enumerate(QUALITIES, start=1))
 _COMMON = frozenset(COMMON_METERS)
-_ATTEMPT_TEXTS = ("provider", "model", "error_type")
-_TEXTS = ("origin_id", "usage_problem", *(name for name in NAMED if name not in ("source", "operation", "plan")))
-_OWN_TEXTS = ("origin_id", "usage_problem", "user", "session")
+_COMMON_COUNT = len(COMMON_METERS)
+_NOT_STATED: dict[str, int | None] = dict.fromkeys(COMMON_METERS)
 
 Shared = tuple[str | None, ...]
 SharedIds = tuple[int | None, ...]
 shared_names: Callable[[Call], Shared] = attrgetter(*SHARED)
-_own_texts_of = attrgetter(*_OWN_TEXTS)
-_attempt_texts_of = attrgetter(*_ATTEMPT_TEXTS)
 
 
-class Charged(NamedTuple):
+class Charged(msgspec.Struct, frozen=True, gc=False):
     """What a row says of money; price and reason are ids."""
 
     meters: Mapping[str, int]
@@ -98,55 +90,6 @@ class Ids(NamedTuple):
         return tuple(getattr(self, NAMED[field]).get(name) for field, name in zip(SHARED, names, strict=True))
 
 
-def check(call: Call) -> None:
-    """Raises InputError, naming the value, for a call that cannot be stored."""
-    if len(call.id) != 32 or call.id.strip(_HEX_DIGITS):
-        raise InputError(f"id {call.id[:60]!r} is not 32 hex digits in lower case")
-    if not call.source or not call.operation:
-        raise InputError(f"source {call.source!r} or operation {call.operation!r} is empty")
-    for name, count in call.meters.items():
-        if name not in METERS:
-            raise InputError(f"meter {name[:60]!r} is not known: use one of {', '.join(METERS)}")
-        if not 0 <= count <= MAX_COUNT:
-            raise InputError(f"{name} {count} is not a count between 0 and {MAX_COUNT}")
-    if call.quality not in _QUALITY_CODES:
-        raise InputError(f"usage quality {call.quality[:60]!r} is not one of {', '.join(QUALITIES)}")
-    if call.cost is not None or call.original_cost is not None or call.reported_cost is not None:
-        _check_amounts(call)
-    if call.own_key_cost is not None:
-        _check_amounts(call)
-    check_numbers(call)
-    for attempt in call.attempts:
-        check_numbers(attempt)
-
-
-def are_tidy(shared: Shared) -> bool:
-    """Whether shared names are in the form that is kept; a plan is our own text and always is."""
-    return is_tidy(shared[: SHARED.index("plan")])
-
-
-def is_tidy(texts: Iterable[str | None]) -> bool:
-    """Whether texts are in the form that is kept; together they are looked at, so that many long ones are not."""
-    if "" in texts:
-        return False
-    joined = "".join(filter(None, texts))
-    return len(joined) <= MAX_NAME_CHARS and joined.isprintable()
-
-
-def tidy(call: Call, are_shared_tidy: bool, own: Iterable[Attempt]) -> Call:
-    """The call with its texts in the form that is kept: none empty, too long, or with control characters.
-
-    `are_shared_tidy` says it of its `shared_names`, and `own` are the attempts with texts that are not the call's.
-    """
-    texts: tuple[str | None, ...] = _own_texts_of(call)
-    for attempt in own:
-        texts += _attempt_texts_of(attempt)
-    if are_shared_tidy and is_tidy(texts):
-        return call
-    changes: dict[str, Any] = _tidied(call, _TEXTS)
-    return msgspec.structs.replace(call, attempts=tuple(map(tidy_attempt, call.attempts)), **changes)
-
-
 def canonical(call: Call) -> Call:
     """The call as its row tells it: its app's title belongs to the app, its only attempt may be in the row."""
     return msgspec.structs.replace(call, attempts=own_attempts(call), app_title=None)
@@ -176,7 +119,7 @@ def names_in(calls: Sequence[Call], shared: Iterable[Shared], own: Iterable[Atte
 def row_of(call: Call, batch: int, ids: Ids, shared: SharedIds, charged: Charged, key: int | None) -> Row:
     """The row of a call in the order of COLUMNS; `shared` are the ids of its shared names, `key` its origin_key."""
     source, operation, model, served, provider, app, own_key, error, finish, native_finish, tier, plan = shared
-    meters = charged.meters
+    told = tuple({**_NOT_STATED, **charged.meters}.values())  # the common meters and after them the rare ones
     return (
         bytes.fromhex(call.id),
         call.started_at,
@@ -204,8 +147,8 @@ def row_of(call: Call, batch: int, ids: Ids, shared: SharedIds, charged: Charged
         _QUALITY_CODES[call.quality],
         call.usage_problem,
         tier,
-        *map(meters.get, COMMON_METERS),
-        sparse_text(meters),
+        *told[:_COMMON_COUNT],
+        None if len(told) == _COMMON_COUNT else sparse_text(charged.meters),
         charged.price,
         charged.reason,
         charged.cost,
@@ -314,36 +257,6 @@ def sparse_text(meters: Mapping[str, int]) -> str | None:
     return json.dumps(rare, sort_keys=True, separators=(",", ":"))
 
 
-def _check_amounts(call: Call) -> None:
-    for amount in (call.cost, call.original_cost, call.reported_cost, call.own_key_cost):
-        if amount is not None and not -MAX_COST <= amount <= MAX_COST:
-            raise InputError(f"cost {amount} picodollars is beyond {MAX_COST} for one call")
-
-
-def check_numbers(told: Call | Attempt) -> None:
-    """Raises InputError, naming the value, for numbers that cannot be stored."""
-    if not 0 <= told.started_at < MAX_INSTANT_US:
-        raise InputError(f"started_at {told.started_at} is not microseconds between 1970 and 2200")
-    status, latency, first = told.http_status, told.latency_ms, told.first_token_ms
-    if status is not None and not 0 <= status < 1000:
-        raise InputError(f"http_status {status} is not between 0 and 999")
-    if latency is not None and not 0 <= latency <= MAX_DURATION_MS:
-        raise InputError(f"latency_ms {latency} is not between 0 and {MAX_DURATION_MS}")
-    if first is not None and not 0 <= first <= MAX_DURATION_MS:
-        raise InputError(f"first_token_ms {first} is not between 0 and {MAX_DURATION_MS}")
-
-
-def _tidied(told: Call | Attempt, fields: Iterable[str]) -> dict[str, str | None]:
-    return {name: clip(getattr(told, name)) for name in fields}
-
-
-def tidy_attempt(attempt: Attempt) -> Attempt:
-    """The attempt with its texts in the form that is kept."""
-    texts = _tidied(attempt, _ATTEMPT_TEXTS)
-    provider, model = texts["provider"] or "", texts["model"] or ""
-    return msgspec.structs.replace(attempt, provider=provider, model=model, error_type=texts["error_type"])
-
-
 def _says_what_the_call_says(attempt: Attempt, call: Call) -> bool:
     """Same target, same end, and times that differ by what it takes to read a request."""
     return (
@@ -354,8 +267,8 @@ def _says_what_the_call_says(attempt: Attempt, call: Call) -> bool:
         and attempt.error_type == call.error_type
         and call.outcome is not Outcome.REFUSED
         and -NEAR_MS * 1000 <= attempt.started_at - call.started_at <= NEAR_MS * 1000
-        and _is_near(attempt.latency_ms, call.latency_ms)
-        and _is_near(attempt.first_token_ms, call.first_token_ms)
+        and (attempt.latency_ms == call.latency_ms or _is_near(attempt.latency_ms, call.latency_ms))
+        and (attempt.first_token_ms == call.first_token_ms or _is_near(attempt.first_token_ms, call.first_token_ms))
     )
 
 

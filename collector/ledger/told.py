@@ -14,10 +14,11 @@ from collector.core.outcomes import OUTCOME_CODES
 from collector.core.prices import PriceSet
 from collector.core.told import STATES, Incident, Probe, ProviderSum, PulledPrice, SumsRead, Told
 from collector.ledger import schema
+from collector.ledger.cells import Cells
+from collector.ledger.fit import check_numbers, tidy_attempt
 from collector.ledger.names import Names
 from collector.ledger.questions.pulled import READ_THROUGH
-from collector.ledger.rollups import Cells
-from collector.ledger.rows import Row, check_numbers, tidy_attempt
+from collector.ledger.rows import Row
 
 MAX_SUM = 2**62  # of a count or of picodollars, for a day
 MAX_DAY = 84_000  # the year 2199

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from collector.ledger import engines, migrate, rollups, schema
+from collector.ledger import cells, engines, migrate, schema
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger
 from tests.ledger.contents import contents
@@ -35,7 +35,7 @@ def test_a_ledger_of_every_revision_with_calls_in_it_comes_up_to_date(tmp_path: 
         upgraded = open_ledger(url)
         assert contents(upgraded) == expected
         assert check(upgraded) == []
-        rollups.rebuild(upgraded)
+        cells.rebuild(upgraded)
         assert contents(upgraded) == expected
         assert len(list(path.parent.glob("*.db"))) == (1 if revision == migrate.head() else 2)
         upgraded.dispose()

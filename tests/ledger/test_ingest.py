@@ -21,13 +21,13 @@ from collector.core.outcomes import Outcome
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files
 from collector.core.prices.names import Names
-from collector.ledger import settle
 from collector.ledger.check import check
 from collector.ledger.engines import open_ledger
 from collector.ledger.ingest import Drained, drain
 from collector.ledger.journal import Writer, segments
 from collector.ledger.names import Names as Interned
 from collector.ledger.questions.books import account
+from collector.ledger.settle import fresh
 from collector.locks import hold
 from collector.settings import Limits
 from tests.ledger.contents import contents
@@ -284,7 +284,7 @@ def test_a_record_that_the_database_refuses_is_found_and_listed(
     tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the checks overlook: here they overlook everything."""
-    monkeypatch.setattr(settle, "check", lambda call: None)
+    monkeypatch.setattr(fresh, "check", lambda call: None)
     told = calls("\n".join(f"12:{n:02d} openai m {n}/1 ok" for n in range(9)))
     write(journal, [*told, msgspec.structs.replace(told[3], id="0" * 32, started_at=2**63 - 1, http_status=2**63)])
     drained = take(tmp_path)

@@ -15,8 +15,8 @@ from collector.core.periods import Period
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files
 from collector.core.prices.names import Names
+from collector.ledger import cells
 from collector.ledger import reprice as module
-from collector.ledger import rollups
 from collector.ledger.check import check
 from collector.ledger.reprice import Author, Report, Which, reprice
 from tests.ledger.contents import contents
@@ -62,7 +62,7 @@ def adjustments(engine: Engine) -> list[dict[str, Any]]:
 def rebuilt(engine: Engine) -> bool:
     """Whether cells made anew are the cells that were kept."""
     before = contents(engine)
-    rollups.rebuild(engine)
+    cells.rebuild(engine)
     return contents(engine) == before
 
 

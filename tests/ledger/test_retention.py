@@ -14,7 +14,7 @@ from collector.core.outcomes import Outcome
 from collector.core.periods import DAY_S, Period, parse_day, parse_period
 from collector.core.selection import Selection
 from collector.core.told import Probe
-from collector.ledger import rollups
+from collector.ledger import cells
 from collector.ledger.check import check
 from collector.ledger.ingest import drain
 from collector.ledger.journal import Writer
@@ -269,7 +269,7 @@ def test_a_question_that_needs_pruned_rows_is_refused_with_a_sentence(tmp_path: 
 
 def test_cells_are_not_made_anew_from_rows_that_are_gone(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="rows before 2026-10-03 were pruned"):
-        rollups.rebuild(pruned(tmp_path))
+        cells.rebuild(pruned(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collector.core.errors import InputError
 from collector.core.outcomes import Outcome
 from collector.core.periods import Period
 from collector.core.told import DECLINED, IN_FORCE, Incident, Probe, ProviderSum, PulledPrice, SumsRead, Told
+from collector.ledger.cells import rebuild
 from collector.ledger.check import check
 from collector.ledger.ingest import drain
 from collector.ledger.journal import Writer
@@ -19,7 +20,6 @@ from collector.ledger.questions.ask import rows
 from collector.ledger.questions.billed import billed, billed_lines
 from collector.ledger.questions.books import account
 from collector.ledger.questions.incidents import incidents_in
-from collector.ledger.rollups import rebuild
 from collector.settings import Limits
 from tests.ledger.contents import contents
 from tests.stored import BOOK, NOW_US, ZONES, store

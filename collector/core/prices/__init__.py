@@ -7,7 +7,7 @@
 """
 
 from collector.core.prices.arithmetic import LineItem, Priced, line_items, price_usage
-from collector.core.prices.book import Charge, PriceBook, Source, Unpriced, charge
+from collector.core.prices.book import Charge, PriceBook, Route, Source, Unpriced, charge, charge_by
 from collector.core.prices.sets import IN_TOKENS, PER_IMAGE, PriceSet
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "PriceBook",
     "PriceSet",
     "Priced",
+    "Route",
     "Source",
     "Unpriced",
     "charge",
+    "charge_by",
     "line_items",
     "price_usage",
 ]

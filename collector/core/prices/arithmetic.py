@@ -8,7 +8,7 @@ from collector.core.meters import METERS
 from collector.core.prices.sets import PriceSet
 
 
-class Priced(msgspec.Struct, frozen=True):
+class Priced(msgspec.Struct, frozen=True, gc=False):
     """What meters cost by a set: picodollars, or None with the reason."""
 
     cost: int | None

@@ -149,6 +149,9 @@ class _Route(NamedTuple):
         return self.pairs[pair]
 
 
+Route = PriceSet | Unpriced | _Route  # all that can price the calls with the same names
+
+
 class PriceBook:
     """Price sets by source, first source first, and the names by which models and providers meet.
 
@@ -171,7 +174,7 @@ class PriceBook:
         self._own = own
         self._routers = routers
         self._image_rules = image_rules or {}
-        self._routes: dict[tuple[str | None, ...], PriceSet | Unpriced | _Route] = {}
+        self._routes: dict[tuple[str | None, ...], Route] = {}
 
     def prepare(self) -> None:
         """Read every source now, so that no later `find` waits for a file."""
@@ -200,18 +203,15 @@ class PriceBook:
 
     def for_call(self, call: Call) -> PriceSet | Unpriced:
         """The set that a call is charged by, before any minimum, or the reason that there is none."""
-        route = self._route(call.model, call.served_model, call.provider, call.service_tier, call.key)
-        if not isinstance(route, _Route):
-            return route
-        prompt_tokens = 0
-        if route.by_size:
-            prompt_tokens = sum([n for meter, n in call.meters.items() if meter in _INPUT_TOKENS])
-        found = route.at(call.started_at, prompt_tokens)
-        return found or Unpriced(f"{_NOT_IN_FORCE} for {_named(call.model, call.provider)}")
+        return _chosen(call, self.route_of(call))
+
+    def route_of(self, call: Call) -> Route:
+        """What prices a call: the same for all with its model, served model, provider, service tier and key."""
+        return self._route(call.model, call.served_model, call.provider, call.service_tier, call.key)
 
     def _route(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
-    ) -> PriceSet | Unpriced | _Route:
+    ) -> Route:
         names = (model, served, provider, tier, key)
         route = self._routes.get(names)
         if route is None:
@@ -222,7 +222,7 @@ class PriceBook:
 
     def _new_route(
         self, model: str | None, served: str | None, provider: str | None, tier: str | None, key: str | None
-    ) -> PriceSet | Unpriced | _Route:
+    ) -> Route:
         found = self._groups(model, served, provider, normal_tier(tier), key)
         groups = list(_up_to_a_constant(found))
         if not groups:
@@ -273,17 +273,22 @@ class PriceBook:
         return Unpriced(f"no price for {_named(model, provider)}" + (f": {remark}" if remark else ""))
 
 
-class Charge(msgspec.Struct, frozen=True):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """What a call is charged: by which set, for which meters (billed requests included), how much or why not."""
 
     price_set: PriceSet | None
-    meters: dict[str, int]
+    meters: Mapping[str, int]
     cost: int | None
     unpriced_reason: str | None
 
 
 def charge(call: Call, book: PriceBook) -> Charge:
-    """The charge of a call by the book.
+    """The charge of a call by the book."""
+    return charge_by(call, book.route_of(call))
+
+
+def charge_by(call: Call, route: Route) -> Charge:
+    """The charge of a call by what the book has for it.
 
     A call that failed and reports no usage costs 0 and has no set. Any other without usage is unpriced: what
     it cost is unknown. A set that prices `requests` adds one request to the meters of a call that used anything.
@@ -292,7 +297,7 @@ def charge(call: Call, book: PriceBook) -> Charge:
         if call.outcome in _NEVER_CHARGED:
             return Charge(None, call.meters, 0, None)
         return Charge(None, call.meters, None, NO_USAGE)
-    found = book.for_call(call)
+    found = route if isinstance(route, PriceSet) else _chosen(call, route)
     if isinstance(found, Unpriced):
         return Charge(None, call.meters, None, found.reason)
     meters = call.meters
@@ -302,12 +307,22 @@ def charge(call: Call, book: PriceBook) -> Charge:
     return Charge(found, meters, priced.cost, priced.unpriced_reason)
 
 
+def _chosen(call: Call, route: Route) -> PriceSet | Unpriced:
+    if not isinstance(route, _Route):
+        return route
+    prompt_tokens = 0
+    if route.by_size:
+        prompt_tokens = sum([n for meter, n in call.meters.items() if meter in _INPUT_TOKENS])
+    found = route.at(call.started_at, prompt_tokens)
+    return found or Unpriced(f"{_NOT_IN_FORCE} for {_named(call.model, call.provider)}")
+
+
 def _has_usage(call: Call) -> bool:
     """What is counted in request and answer says, alone, nothing of what the provider metered."""
     return call.quality != Quality.NONE or not call.meters.keys() <= _COUNTED
 
 
-def _charge_with_request(meters: dict[str, int], price_set: PriceSet) -> Charge:
+def _charge_with_request(meters: Mapping[str, int], price_set: PriceSet) -> Charge:
     if "requests" not in meters and any(meters.values()):
         meters = {**meters, "requests": 1}
     priced = price_usage(meters, price_set)

@@ -10,31 +10,49 @@ reader.py    what ingest reads, and what may be done with the file of a writer t
 """
 
 from collector.ledger.journal.reader import (
+    Batch,
     Chunk,
     Unreadable,
+    batches,
     cut_tail,
     is_abandoned,
     read,
     segment_source,
     segments,
 )
-from collector.ledger.journal.records import Beside, Close, Open, Record, Reject, Uncounted, Whole
+from collector.ledger.journal.records import (
+    Beside,
+    Close,
+    Open,
+    Opening,
+    Record,
+    Reject,
+    Skimmed,
+    Uncounted,
+    Whole,
+    opened,
+)
 from collector.ledger.journal.writer import Ticket, Writer
 
 __all__ = [
+    "Batch",
     "Beside",
     "Chunk",
     "Close",
     "Open",
+    "Opening",
     "Record",
     "Reject",
+    "Skimmed",
     "Ticket",
     "Uncounted",
     "Unreadable",
     "Whole",
     "Writer",
+    "batches",
     "cut_tail",
     "is_abandoned",
+    "opened",
     "read",
     "segment_source",
     "segments",

@@ -3,16 +3,20 @@
 import fcntl
 import os
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from collector.core.errors import LockHeld
-from collector.ledger.journal.records import Record, decode
+from collector.ledger.journal.records import Opening, Record, Skimmed, decode, skim
 from collector.ledger.journal.segment import SUFFIX
 
 _RAW_BYTES = 65536  # of an unreadable line, kept
+_PIECE_BYTES = 1 << 20  # of a segment, read at once
 _LINE_START = re.compile(rb"[0-9a-f]{8} \{")
+AnyRecord = TypeVar("AnyRecord")
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -20,6 +24,13 @@ class Unreadable(msgspec.Struct, frozen=True):
 
     reason: str
     raw: bytes
+
+
+class Batch(NamedTuple):
+    """Records in order, each with the position of its first byte, and where the next batch begins."""
+
+    records: list[tuple[int, Skimmed | Unreadable]]
+    end: int
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -52,11 +63,40 @@ def read(path: Path, position: int, max_bytes: int) -> Chunk:
     for line in data.split(b"\n")[:-1]:
         record = decode(line)
         if isinstance(record, str):
-            records += _salvage(line, at, record)
+            records += _salvage(line, at, record, decode)
         else:
             records.append((at, record))
         at += len(line) + 1
     return Chunk(records, position + len(data))
+
+
+def batches(path: Path, position: int, calls: int) -> Iterator[Batch]:
+    """All complete records from `position` on, in pieces in which so many calls end; an opening is skimmed.
+
+    Where many calls are opened a piece ends after twice as many records. The last one may be smaller. What a writer
+    adds while pieces are taken is read too. Stops, and tells of bad lines, as `read` does.
+    """
+    with path.open("rb", buffering=0) as file:
+        records: list[tuple[int, Skimmed | Unreadable]] = []
+        ended = 0
+        while True:
+            data = _lines(file.fileno(), position, _PIECE_BYTES)
+            for line in data.split(b"\n")[:-1]:
+                record = skim(line)
+                if isinstance(record, str):
+                    records += _salvage(line, position, record, skim)
+                else:
+                    records.append((position, record))
+                    ended += type(record) is not Opening
+                position += len(line) + 1
+                if ended >= calls or len(records) >= 2 * calls:
+                    yield Batch(records, position)
+                    records, ended = [], 0
+            if not data:
+                if not records:
+                    return
+                yield Batch(records, position)
+                records, ended = [], 0
 
 
 def is_abandoned(path: Path) -> bool:
@@ -107,13 +147,15 @@ def _is_cut(fd: int) -> bool:
     return size > 0 and os.pread(fd, 1, size - 1) == b"\n"
 
 
-def _salvage(line: bytes, at: int, reason: str) -> list[tuple[int, Record | Unreadable]]:
+def _salvage(
+    line: bytes, at: int, reason: str, read_line: Callable[[bytes], AnyRecord | str]
+) -> list[tuple[int, AnyRecord | Unreadable]]:
     """A bad line as Unreadable, but for good records in it, where only the newline between them was lost."""
     for match in _LINE_START.finditer(line, 1):
         start = match.start()
-        last = decode(line[start:])
+        last = read_line(line[start:])
         if not isinstance(last, str):
-            first = decode(line[: start - 1])
+            first = read_line(line[: start - 1])
             return [(at, _unreadable(reason, line[:start]) if isinstance(first, str) else first), (at + start, last)]
     return [(at, _unreadable(reason, line))]
 

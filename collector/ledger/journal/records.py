@@ -4,6 +4,7 @@ JSON escapes newlines and NULs, so a newline always ends a line and a NUL is alw
 `n` is the writer's own count of calls in its segment, from 1: Open, Whole and Reject each take one.
 """
 
+from collections.abc import Callable
 from zlib import crc32
 
 import msgspec
@@ -12,6 +13,9 @@ from collector.core.calls import Call
 from collector.core.told import Incident, Probe, ProviderSum, PulledPrice, SumsRead, Told
 
 HEADER_BYTES = 9  # checksum and space
+_TORN = "the checksum does not fit the line"
+_NO_RECORD = "not a record of the journal: {}"
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Open(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="open"):
@@ -95,8 +99,32 @@ BESIDE: dict[type, type[Beside]] = {
     Incident: IncidentTold,
 }
 
+
+class Opening(msgspec.Struct, gc=False):
+    """An Open that is only skimmed: most are closed a moment later, by a record that says all that they say."""
+
+    n: int
+    call_id: str
+    body: bytes  # the record's JSON
+
+
+class _Skimmed(msgspec.Struct, gc=False):
+    id: str
+
+
+class _SkimmedOpen(msgspec.Struct, gc=False, tag_field="kind", tag="open"):
+    n: int
+    call: _Skimmed
+
+
+Skimmed = Close | Whole | Reject | Uncounted | Beside | Opening
+
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
+_decode_open: Callable[[bytes], Open] = msgspec.json.Decoder(Open).decode
+_skim: Callable[[bytes], _SkimmedOpen | Close | Whole | Reject | Uncounted | Beside] = msgspec.json.Decoder(
+    _SkimmedOpen | Close | Whole | Reject | Uncounted | Beside
+).decode
 
 
 def encode(record: Record) -> bytes:
@@ -114,8 +142,28 @@ def decode(line: bytes) -> Record | str:
     """The record of a line without its newline, or the reason why it cannot be read."""
     body = line[HEADER_BYTES:]
     if not line.startswith(b"%08x " % crc32(body)):
-        return "the checksum does not fit the line"
+        return _TORN
     try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return f"not a record of the journal: {error}"
+        return _decode(body)
+    except _UNREADABLE as error:
+        return _NO_RECORD.format(error)
+
+
+def opened(opening: Opening) -> Call | str:
+    """The call as its opening tells of it, or the reason why that cannot be read."""
+    try:
+        return _decode_open(opening.body).call
+    except _UNREADABLE as error:
+        return _NO_RECORD.format(error)
+
+
+def skim(line: bytes) -> Skimmed | str:
+    """As `decode` but for an opening, of which no more is read than by which call it is closed."""
+    body = line[HEADER_BYTES:]
+    if not line.startswith(b"%08x " % crc32(body)):
+        return _TORN
+    try:
+        record = _skim(body)
+    except _UNREADABLE as error:
+        return _NO_RECORD.format(error)
+    return Opening(record.n, record.call.id, body) if isinstance(record, _SkimmedOpen) else record

@@ -12,10 +12,12 @@ from collector.core import histograms
 from collector.core.calls import Call
 from collector.core.errors import UsageError
 from collector.core.periods import day_number
+from collector.ledger.cells import declare, rebuild
+from collector.ledger.cells.floor import FIVE_MINUTE_DAYS
+from collector.ledger.cells.health import TIMED
 from collector.ledger.check import check
 from collector.ledger.engines import writing
 from collector.ledger.names import FIRST_ID, zones
-from collector.ledger.rollups import FIVE_MINUTE_DAYS, TIMED, declare, rebuild
 from tests import random_calls
 from tests.ledger.contents import contents
 from tests.ledger.test_merge import records

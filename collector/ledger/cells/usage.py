@@ -1,0 +1,87 @@
+"""What calls add to the cells of usage: sums by key."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from operator import neg
+from typing import Any, NamedTuple
+
+from collector.core.meters import COMMON_METERS, METERS
+from collector.ledger.cells.columns import Columns, Days
+from collector.ledger.schema import DIMENSION_CODES
+
+Key = tuple[Any, ...]
+Sums = tuple[int, ...]
+Folded = dict[Key, Sums]
+
+_COMMON = tuple(METERS[name].column for name in COMMON_METERS)
+_BY_DAY_KEYS = tuple((DIMENSION_CODES[name], at) for at, name in enumerate(("", "model", "provider", "app", "key")))
+_BY_USER = DIMENSION_CODES["user"]
+
+
+class Usage(NamedTuple):
+    """The sums of some calls, of what any of them states: every other sum is 0. `names` are the columns of the sums.
+
+    The keys begin with when: a quarter-hour, or the days that hold it. After it: of quarters and days model, provider,
+    app, key, price, reason, outcome; of users user, model, provider, price, reason, outcome; of totals dimension,
+    value, reason, outcome.
+    """
+
+    names: tuple[str, ...]
+    quarters: Folded
+    days: Folded
+    users: Folded
+    totals: Folded
+
+
+def usage_of(columns: Columns, days_of: Mapping[int, Days], sign: int) -> Usage:
+    """The usage of calls, negative when they are taken out."""
+    stated = _stated(columns.told)
+    sums = {"calls": [1] * len(columns.quarters), **stated}
+    if sign < 0:
+        sums = {name: list(map(neg, column)) for name, column in sums.items()}
+    each = list(zip(*sums.values(), strict=True))
+    model, provider, app, key, user, price, reason = columns.ids.values()
+    outcome = columns.told["outcome"]
+    quarters = folded(zip(columns.quarters, model, provider, app, key, price, reason, outcome, strict=True), each)
+    users = folded(zip(columns.days, user, model, provider, price, reason, outcome, strict=True), each)
+    return with_days(tuple(sums), quarters, users, days_of)
+
+
+def with_days(names: tuple[str, ...], quarters: Folded, users: Folded, days_of: Mapping[int, Days]) -> Usage:
+    """The usage of quarter-hours and users with what follows from it."""
+    days = folded([(days_of[key[0]], *key[1:]) for key in quarters], quarters.values())
+    keys = [(key[0], code, key[at] if at else 0, key[6], key[7]) for code, at in _BY_DAY_KEYS for key in days]
+    keys += [(when, _BY_USER, user, reason, outcome) for when, user, _, _, _, reason, outcome in users]
+    totals = folded(keys, [*list(days.values()) * len(_BY_DAY_KEYS), *users.values()])
+    return Usage(names, quarters, days, users, totals)
+
+
+def folded(keys: Iterable[Key], sums: Iterable[Sums]) -> Folded:
+    """One sum for each key."""
+    groups: dict[Key, list[Sums]] = defaultdict(list)
+    for key, some in zip(keys, sums, strict=True):
+        groups[key].append(some)
+    return {
+        key: some[0] if len(some) == 1 else tuple(map(sum, zip(*some, strict=True))) for key, some in groups.items()
+    }
+
+
+def _stated(told: Mapping[str, Sequence[Any]]) -> dict[str, list[int]]:
+    """What is to be summed, by the name of the sum, where it is not 0 throughout."""
+    sums = {name: [n or 0 for n in told[name]] for name in (*_COMMON, "cost") if any(told[name])}
+    if any(told["sparse"]):
+        sums |= _rare(told["sparse"])
+    reported = told["reported_cost"]
+    if any(n is not None for n in reported):
+        sums["reported_calls"] = [int(n is not None) for n in reported]
+        sums["reported_cost"] = [n or 0 for n in reported]
+    return sums
+
+
+def _rare(texts: Sequence[str | None]) -> dict[str, list[int]]:
+    sums: dict[str, list[int]] = {}
+    for at, text in enumerate(texts):
+        for name, n in json.loads(text).items() if text else ():
+            sums.setdefault(METERS[name].column, [0] * len(texts))[at] = n
+    return sums
