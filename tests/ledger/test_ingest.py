@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -304,6 +305,30 @@ def test_an_open_call_with_an_id_that_cannot_be_stored_is_accounted_for(tmp_path
     writer.stop()
     take(tmp_path)
     assert ids(tmp_path) == [good.id]
+    assert agree(tmp_path)
+
+
+@pytest.mark.parametrize("drained_between", [False, True])
+def test_an_opening_with_details_that_cannot_be_read_costs_nothing_once_its_call_has_ended(
+    drained_between: bool, tmp_path: Path, journal: Path
+) -> None:
+    one = call("12:00 openai m 1/1 ok app=mark")
+    writer = Writer(journal, "gateway")
+    ticket = writer.open(one)
+    (path,) = segments(journal)
+    line = path.read_bytes().split(b"\n")[0]
+    body = line[9:].replace(b'"mark"', b"123456")
+    with path.open("r+b") as file:
+        file.write(b"%08x %b" % (crc32(body), body))
+    if drained_between:
+        assert take(tmp_path) == Drained(stored=0, merged=0, rejected=1, open=0, batches=1)
+        ((reason, text),) = read(tmp_path, "SELECT reason, text FROM rejects")
+        assert (reason.split(":")[0], text) == ("not a record of the journal", body)
+        assert agree(tmp_path)
+    writer.close(ticket, one)
+    writer.stop()
+    take(tmp_path)
+    assert ids(tmp_path) == [one.id]
     assert agree(tmp_path)
 
 

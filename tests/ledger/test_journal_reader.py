@@ -8,7 +8,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.core.errors import LockHeld
-from collector.ledger.journal import Unreadable, Writer, cut_tail, is_abandoned, read, segment_source, segments
+from collector.ledger.journal import (
+    Open,
+    Opening,
+    Unreadable,
+    Writer,
+    batches,
+    cut_tail,
+    is_abandoned,
+    opened,
+    read,
+    segment_source,
+    segments,
+)
 from tests.ledger.journal_cases import call, counts, everything, ids_closed, ids_opened, records_of, written
 
 ANY_BYTES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,6 +62,29 @@ def test_room_that_is_not_written_yet_is_not_read(tmp_path: Path) -> None:
     assert len(chunk.records) == 1
     assert chunk.end < path.stat().st_size
     assert read(path, chunk.end, 10**6).records == []
+    writer.stop()
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 100])
+def test_batches_are_all_that_is_read_with_openings_only_skimmed(segment: Path, calls: int) -> None:
+    with segment.open("r+b") as file:
+        file.seek(records_of(segment)[4][0] + 20)
+        file.write(b"*")
+    pieces = list(batches(segment, 0, calls))
+    found = [each for piece in pieces for each in piece.records]
+    assert [(at, Open(r.n, opened(r)) if isinstance(r, Opening) else r) for at, r in found] == records_of(segment)
+    assert any(isinstance(record, Unreadable) for _, record in found)
+    assert all(sum(not isinstance(r, Opening) for _, r in piece.records) <= calls for piece in pieces)
+    assert [piece.records[0][0] for piece in pieces[1:]] == [piece.end for piece in pieces[:-1]]
+    assert pieces[-1].end == segment.stat().st_size
+
+
+def test_a_batch_of_calls_that_do_not_end_is_no_larger_than_twice_as_many_records(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, "gateway")
+    for n in range(7):
+        writer.open(call(n))
+    (path,) = segments(tmp_path)
+    assert [len(piece.records) for piece in batches(path, 0, 2)] == [4, 3]
     writer.stop()
 
 

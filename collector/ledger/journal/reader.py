@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,6 @@ from collector.ledger.journal.segment import SUFFIX
 _RAW_BYTES = 65536  # of an unreadable line, kept
 _PIECE_BYTES = 1 << 20  # of a segment, read at once
 _LINE_START = re.compile(rb"[0-9a-f]{8} \{")
-AnyRecord = TypeVar("AnyRecord")
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -73,8 +72,8 @@ def read(path: Path, position: int, max_bytes: int) -> Chunk:
 def batches(path: Path, position: int, calls: int) -> Iterator[Batch]:
     """All complete records from `position` on, in pieces in which so many calls end; an opening is skimmed.
 
-    Where many calls are opened a piece ends after twice as many records. The last one may be smaller. What a writer
-    adds while pieces are taken is read too. Stops, and tells of bad lines, as `read` does.
+    A bad line counts as one. Where many calls are opened a piece ends after twice as many records; the last one may be
+    smaller. What a writer adds while pieces are taken is read too. Stops, and tells of bad lines, as `read` does.
     """
     with path.open("rb", buffering=0) as file:
         records: list[tuple[int, Skimmed | Unreadable]] = []
@@ -84,7 +83,9 @@ def batches(path: Path, position: int, calls: int) -> Iterator[Batch]:
             for line in data.split(b"\n")[:-1]:
                 record = skim(line)
                 if isinstance(record, str):
-                    records += _salvage(line, position, record, skim)
+                    found = _salvage(line, position, record, skim)
+                    records += found
+                    ended += len(found)
                 else:
                     records.append((position, record))
                     ended += type(record) is not Opening
@@ -147,9 +148,7 @@ def _is_cut(fd: int) -> bool:
     return size > 0 and os.pread(fd, 1, size - 1) == b"\n"
 
 
-def _salvage(
-    line: bytes, at: int, reason: str, read_line: Callable[[bytes], AnyRecord | str]
-) -> list[tuple[int, AnyRecord | Unreadable]]:
+def _salvage(line: bytes, at: int, reason: str, read_line: Callable[[bytes], Any]) -> list[tuple[int, Any]]:
     """A bad line as Unreadable, but for good records in it, where only the newline between them was lost."""
     for match in _LINE_START.finditer(line, 1):
         start = match.start()
