@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -30,6 +30,7 @@ from collector.settings import Settings
 GRACE_S = 15.0  # beyond its limit a job hangs where no signal reaches it
 STOP_S = 5.0  # for a job that is stopped to put away what it made
 _FORK = get_context("fork")
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Running(msgspec.Struct):
@@ -95,7 +96,8 @@ class Crew:
         result, its_end = _FORK.Pipe(duplex=False)
         arguments = (self._settings, self._now, job, self._progress, its_end)
         process = _FORK.Process(target=_do, args=arguments, name=f"job {job.name}", daemon=True)
-        process.start()
+        with _uninterrupted():
+            process.start()
         its_end.close()
         return _Running(job, process, result, time.monotonic() + job.limit_s + GRACE_S)
 
@@ -120,6 +122,16 @@ class Crew:
                 engine.dispose()
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A signal that came while Python forks would be told to a hook of the fork, which drops what it raises."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def lane_of(job: Job) -> str:
     """Jobs of the same lane do not run side by side."""
     return job.lane or job.name
@@ -130,6 +142,7 @@ def _do(settings: Settings, now: Callable[[], int], job: Job, progress: Progress
     gc.freeze()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent then stops its crew
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
     try:
         engine = open_ledger(settings.ledger_url)

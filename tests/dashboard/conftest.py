@@ -91,7 +91,8 @@ def retried(served: Path) -> str:
         return str(connection.execute("SELECT id FROM v_calls WHERE attempts = 2 ORDER BY id").fetchone()[0])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """It ends with its module: as long as it runs, so does an event loop, beside which no other test can have one."""
     with chromium() as started:
         yield started
