@@ -95,7 +95,8 @@ class Connection(asyncio.Protocol):
         self._reset()
         if self._parser is None:  # one for all answers: each has ended where the next begins
             self._parser = httptools.HttpResponseParser(self)
-        self._transport.writelines((head, body))
+        # After the other work of this turn of the loop: a provider that was woken for one request reads the rest.
+        self._loop.call_soon(self._write, head + body)
 
     async def head(self) -> None:
         """Wait for status and headers. Raises MalformedAnswer and OSError."""
@@ -220,6 +221,10 @@ class Connection(asyncio.Protocol):
         if (self.done or self._failure is not None) and self._end is not None:
             end, self._take, self._end = self._end, None, None
             end(self._failure)
+
+    def _write(self, data: bytes) -> None:
+        if self.is_open and self._transport is not None:
+            self._transport.write(data)
 
     def _ends_with_connection(self) -> bool:
         return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)

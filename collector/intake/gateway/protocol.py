@@ -1,7 +1,4 @@
-"""uvicorn's protocol, with a shorter way for bodies that are there as a whole, and for the pieces of a stream.
-
-uvloop sends at the end of a turn, in one piece, what was written in it.
-"""
+"""uvicorn's protocol, with a shorter way for bodies that are there as a whole, and for the pieces of a stream."""
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -40,13 +37,12 @@ class RequestLine:
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
-        protocol.transport.write(b"%b\r\n%b" % (head, body))
+        protocol.write_soon(b"%b\r\n%b" % (head, body))
         cycle.on_response()
         return True
 
     def write_piece(self, body: bytes) -> None:
-        if not self._protocol.transport.is_closing():
-            self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        self._protocol.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def held_by(self, hold: Hold | None) -> None:
         self._protocol.on_pressure = hold
@@ -60,6 +56,18 @@ class Protocol(Guarded):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self.scope["extensions"] = {LINE: RequestLine(self, self.cycle)}  # type: ignore[dict-item]
+
+    def write_soon(self, data: bytes) -> None:
+        """Beside other calls after their work of this turn: whoever is woken by one answer then finds more."""
+        if len(self.tasks) > 1:
+            self.loop.call_soon(self.write, data)
+        else:
+            self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Nothing where the client has gone."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def pause_writing(self) -> None:
         super().pause_writing()
