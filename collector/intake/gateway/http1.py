@@ -88,15 +88,21 @@ class Connection(asyncio.Protocol):
         self.done = False
         self.reusable = False
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Send a request. The answer before it must be done. Raises ConnectionError where the provider has hung up."""
+    def send(self, head: bytes, body: bytes, at_once: bool = False) -> None:
+        """Send a request: `at_once`, or after the other work of this turn of the loop.
+
+        A provider that was woken for one request then reads the rest, which pays where answers are short; a long one
+        had better begin early. The answer before it must be done. Raises ConnectionError where it is closed.
+        """
         if self._transport is None or not self.is_open:
             raise ConnectionResetError("the provider has hung up")
         self._reset()
         if self._parser is None:  # one for all answers: each has ended where the next begins
             self._parser = httptools.HttpResponseParser(self)
-        # After the other work of this turn of the loop: a provider that was woken for one request reads the rest.
-        self._loop.call_soon(self._write, head + body)
+        if at_once:
+            self._write(head + body)
+        else:
+            self._loop.call_soon(self._write, head + body)
 
     async def head(self) -> None:
         """Wait for status and headers. Raises MalformedAnswer and OSError."""

@@ -191,7 +191,7 @@ class Trial:
     async def _send(self, upstream: Upstream, adds_usage: bool) -> None:
         route = self.route
         body = upstream_body(self.asked, route, adds_usage)
-        self.answer = await upstream.post(self._url, self.headers, body)
+        self.answer = await upstream.post(self._url, self.headers, body, at_once=self.asked.stream)
         if not 200 <= self.answer.status < 300:
             self.blame(await self._read_fault(self.answer))
             self.fail(error_type_of(self.fault) if self.fault else None)

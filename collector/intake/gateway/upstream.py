@@ -152,12 +152,15 @@ class Upstream:
     ) -> None:
         self._pool.close()
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Send a request; returns when the answer's head is there. Raises UpstreamFailed."""
+    async def post(self, url: str, headers: dict[str, str], body: bytes, at_once: bool = False) -> Answer:
+        """Send a request (`at_once` as in `Connection.send`); returns when its answer's head is there.
+
+        Raises UpstreamFailed.
+        """
         target = self._targets.get(url) or self._target(url)
         try:
             head = request_head("POST", target.path, target.host_header, headers, len(body))
-            connection = await self._asked(target.origin, head, body)
+            connection = await self._asked(target.origin, head, body, at_once)
         except NoConnection as none:
             raise _failed(none.cause, CONNECT_FAILURES) from None
         except ValueError as error:
@@ -166,7 +169,7 @@ class Upstream:
             raise _failed(error, FAILURES) from None
         return Answer(connection, self._pool, target.origin)
 
-    async def _asked(self, origin: Origin, head: bytes, body: bytes) -> Connection:
+    async def _asked(self, origin: Origin, head: bytes, body: bytes, at_once: bool) -> Connection:
         """A connection on which the answer to this request has begun.
 
         A provider may close an idle connection just when a request is on its way. Where not a byte came back on a
@@ -175,7 +178,7 @@ class Upstream:
         while True:
             connection = await self._pool.take(origin)
             try:
-                connection.send(head, body)
+                connection.send(head, body, at_once)
                 await connection.head()
             except ConnectionError:
                 connection.close()
