@@ -155,7 +155,8 @@ def test_a_round_that_is_interrupted_ends_its_jobs_without_a_word_of_theirs(tmp_
     with answering(lambda _: Reply({"incidents": []}, wait_s=20)) as server:
         (tmp_path / "c.toml").write_text(f'[[status_pages]]\nprovider = "p"\nurl = "{server.url}"\n')
         files = ("--data-dir", str(tmp_path), "--config", str(tmp_path / "c.toml"))
-        command = [sys.executable, "-m", "collector.cli", *files, "collect"]
+        heeding = ["env", "--default-signal=INT"]  # what a shell starts in the background inherits SIGINT ignored
+        command = [*heeding, sys.executable, "-m", "collector.cli", *files, "collect"]
         own = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         wait_until(lambda: server.asked, lambda: "nothing was asked")
         os.killpg(own.pid, signal.SIGINT)
