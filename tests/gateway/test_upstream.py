@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.intake.gateway.http1 import HIGH_WATER_BYTES, request_head
-from collector.intake.gateway.pool import Origin, target_of
+from collector.intake.gateway.http1 import HIGH_WATER_BYTES, Connection, request_head
+from collector.intake.gateway.pool import Origin, Pool, target_of
 from collector.intake.gateway.upstream import Answer, Upstream, UpstreamFailed
 from collector.settings import Limits, Settings
 
@@ -296,6 +296,33 @@ def test_a_provider_that_sends_faster_than_is_read_is_made_to_wait() -> None:
             assert await answer.whole(size) == body
 
     asyncio.run(main())
+
+
+def test_a_connection_whose_large_answer_came_at_once_is_read_from_again() -> None:
+    class Wire(asyncio.Transport):
+        is_reading = True
+
+        def write(self, data: object) -> None: ...
+
+        def pause_reading(self) -> None:
+            self.is_reading = False
+
+        def resume_reading(self) -> None:
+            self.is_reading = True
+
+    async def run() -> None:
+        wire, body = Wire(), b"x" * (HIGH_WATER_BYTES + 1)
+        connection = Connection(asyncio.get_running_loop(), Limits().max_header_bytes)
+        connection.connection_made(wire)
+        connection.send(b"POST / HTTP/1.1\r\n\r\n", b"", at_once=True)
+        connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert connection.done
+        assert not wire.is_reading
+        answer = Answer(connection, Pool(1.0, 1024), Origin("http", "127.0.0.1", 80))
+        assert await answer.whole(len(body)) == body
+        assert wire.is_reading
+
+    asyncio.run(run())
 
 
 def test_a_body_over_its_bound_is_dropped() -> None:

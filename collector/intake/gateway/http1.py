@@ -118,18 +118,13 @@ class Connection(asyncio.Protocol):
             if self.done:
                 return b""
             await self._more()
-        body = self.arrived()
-        self._buffered = 0
-        if self._is_paused:
-            self._pause(False)
-        return body
+        return self.arrived()
 
     def arrived(self) -> bytes:
-        """What has come of the body since the last chunk; empty where nothing has."""
-        pieces = self._body
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
+        """What has come of the body since the last chunk; empty where nothing has. The provider may go on."""
+        self._buffered = 0
+        self.hold(False)
+        return self._taken()
 
     def pour(self, take: Callable[[bytes], None], end: Callable[[Exception | None], None]) -> None:
         """From now on give what comes of the body to `take`, what has come at once, and its end to `end`, once.
@@ -223,10 +218,16 @@ class Connection(asyncio.Protocol):
 
     def _pour(self) -> None:
         if self._body and self._take is not None:
-            self._take(self.arrived())
+            self._take(self._taken())
         if (self.done or self._failure is not None) and self._end is not None:
             end, self._take, self._end = self._end, None, None
             end(self._failure)
+
+    def _taken(self) -> bytes:
+        pieces = self._body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
 
     def _write(self, data: bytes) -> None:
         if self.is_open and self._transport is not None:
