@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from collector.intake.gateway.errors import Refusal
-from collector.intake.gateway.lenient import mended
+from collector.intake.gateway.lenient import UNREADABLE, mended
 from collector.intake.gateway.operations import Operation
 from collector.intake.gateway.routing import Route
 
@@ -57,7 +57,6 @@ _decode_members = msgspec.json.Decoder(Members).decode
 _decode_items = msgspec.json.Decoder(list[_Item]).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 _decoders: dict[Any, Any] = {t: msgspec.json.Decoder(t).decode for t in (str, bool, list[str], _StreamOptions, Members)}
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _TYPE_NAMES = {str: "a string", bool: "true or false", list[str]: "a list of strings", _StreamOptions: "an object"}
 _MEMBER = re.compile(rb'[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*')
 
@@ -115,7 +114,7 @@ def _members(body: bytes) -> Members:
         members = _decode_members(body)
     except msgspec.ValidationError:
         _refuse(f"the body is {_shown(body)}, not a JSON object: send an object such as {{...}}")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if (whole := mended(body)) != body:
             return _members(whole)
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
@@ -182,7 +181,7 @@ def _images(members: Members, operation: Operation) -> int:
         return 0
     try:
         items = _decode_items(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         if operation.is_list:
             _refuse(f"`{name}` is {_shown(bytes(raw))}, not a list of messages: send [{{...}}, ...]", name)
         return 0
@@ -207,7 +206,7 @@ def _images_in(content: Raw, depth: int) -> int:
         return 0
     try:
         parts = _decode_items(content) if first == ord("[") else [_decode_item(content)]
-    except _UNREADABLE:
+    except UNREADABLE:
         return 0  # parts of another kind: the upstream judges them
     return _images_among(parts, depth + 1)
 
@@ -219,7 +218,7 @@ def _member(members: Members, name: str, kind: type[T]) -> T | None:
         return None
     try:
         value: T = _decoders[kind](raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         what = _TYPE_NAMES.get(kind, "an object")
         _refuse(f"`{name}` is {_shown(bytes(raw))}, not {what}: correct it or leave it out", name)
     return value

@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from collector.core.money import format_usd
-from collector.intake.gateway.lenient import members_of
+from collector.intake.gateway.lenient import UNREADABLE, members_of
 from collector.intake.gateway.sse import data_of
 from collector.intake.gateway.tariff import Spent
 
 Members = dict[str, Any]
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Inside(msgspec.Struct, frozen=True):
@@ -222,7 +221,7 @@ def _filled(data: bytes, required: Members) -> bytes:
     """An object with what it has to have: the same bytes where it has it all."""
     try:
         members = _decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return data
     changed: Members = {}
     for name, wanted in required.items():
@@ -252,7 +251,7 @@ def _better(stands: Raw | None, wanted: Any) -> Raw | None:
 def _all_filled(data: bytes, wanted: Inside | Typed) -> bytes:
     try:
         items = [bytes(item) for item in _decode_list(data)]
-    except _UNREADABLE:
+    except UNREADABLE:
         return data
     filled = [_filled_as(item, wanted) for item in items]
     return data if filled == items else b"[" + b",".join(filled) + b"]"
@@ -260,18 +259,12 @@ def _all_filled(data: bytes, wanted: Inside | Typed) -> bytes:
 
 def _filled_as(data: bytes, wanted: Inside | Typed) -> bytes:
     if isinstance(wanted, Inside):
-        return data if wanted.unless and _has(data, wanted.unless) else _filled(data, wanted.members)
+        is_well = wanted.unless and wanted.unless in (members_of(data) or ())
+        return data if is_well else _filled(data, wanted.members)
     try:
         return _filled(data, wanted.by_type.get(_decode_type(data).type, {}))
-    except _UNREADABLE:
+    except UNREADABLE:
         return data
-
-
-def _has(data: bytes, name: str) -> bool:
-    try:
-        return name in _decode(data)
-    except _UNREADABLE:
-        return False
 
 
 def _text(members: Members) -> bytes:

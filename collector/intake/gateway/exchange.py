@@ -135,12 +135,12 @@ class Client:
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """A whole answer. Raises ClientGone."""
-        headers = [*headers, (b"content-length", b"%d" % len(body)), *self.also]
-        self.status = status
-        if self._line is None or not self._line.write_whole(status, headers, body):
-            await self._out({"type": "http.response.start", "status": status, "headers": headers})
-            await self._out({"type": "http.response.body", "body": body, "more_body": False})
-        self.sent = True
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+        if self._line is not None and self._line.write_whole(status, [*headers, *self.also], body):
+            self.status, self.sent = status, True
+            return
+        await self.start(status, headers)
+        await self.last(body)
 
     async def _out(self, message: Message) -> None:
         try:

@@ -5,11 +5,11 @@ knows, and what was spent is what the ledger says; health, sessions and the call
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from collector.intake.gateway.shared import budgets, keys
 from collector.intake.gateway.shared.budgets import Claim
 from collector.intake.gateway.shared.keys import Key
 from collector.intake.gateway.shared.state import State
+from collector.locks import hold
 
 KEPT = ("keys", "spent", "leases", "rates", "turned_away", "waits")
 
@@ -40,7 +41,7 @@ def recover(state: State, folder: Path, known: Known) -> str | None:
 
     `folder` is the workers' own. Raises StateError, and OSError where the disk takes no new file.
     """
-    with _alone(folder / "recovery.lock"):
+    with hold(folder / "recovery.lock", "recovery of state.db", wait_s=inf):
         if state.is_sound():
             return None
         rows = {table: found for table in KEPT if (found := _rows(state.path, table)) is not None}
@@ -115,13 +116,3 @@ def _put_in_place(fresh: Path, path: Path, now_us: int) -> Path:
         os.link(path, aside)
     fresh.rename(path)
     return aside
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
