@@ -37,7 +37,7 @@ def metered_sides(
     question = sums_by_price(Selection(), period, zones, _BY)
     for sums in sums_of(streamed(connection, question), _BY):
         day, provider, model = sums.group
-        lines = list(lines_of(sums, price_set_of))
+        charges = _charges(lines_of(sums, price_set_of))
         key = provider, same(provider, model), parse_day(day)
         inside = names.provider(provider) in COUNT_IMAGES_INSIDE and not sums.meters.get("image_in_tokens")
         found[key] = plus(
@@ -47,8 +47,8 @@ def metered_sides(
                 unpriced_calls=sums.calls if sums.is_unpriced else 0,
                 cost=sums.cost,
                 quantities=sums.meters,
-                charges=_charges(lines),
-                images_on_top=_charges(lines).get("images_in", 0) if inside else 0,
+                charges=charges,
+                images_on_top=charges.get("images_in", 0) if inside else 0,
             ),
         )
     for row in streamed(connection, reported_per_day(period, zones)):

@@ -1,6 +1,7 @@
 """All that cells are counted from, some thousands of rows at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -25,13 +26,11 @@ def all_rows(connection: Connection) -> Iterator[list[tuple[Row, list[Row]]]]:
         ).all()
         if not rows:
             return
-        attempts: dict[bytes, list[Row]] = {}
-        for row in connection.exec_driver_sql(
+        tried = connection.exec_driver_sql(
             "SELECT * FROM attempts WHERE call_id > ? AND call_id <= ? AND probe = 0 ORDER BY call_id, n",
             (last, rows[-1][0]),
-        ):
-            attempts.setdefault(row[0], []).append(tuple(row))
-        yield [(tuple(row), attempts.get(row[0], [])) for row in rows]
+        )
+        yield _together(rows, tried)
         last = rows[-1][0]
 
 
@@ -44,11 +43,16 @@ def rows_of(connection: Connection, span: Span) -> Iterator[list[tuple[Row, list
     )
     while rows := found.fetchmany(_ROWS_AT_ONCE):
         ids = [row[0] for row in rows]
-        attempts: dict[bytes, list[Row]] = {}
         query = sa.select(schema.attempts).where(schema.attempts.c.call_id.in_(ids), schema.attempts.c.probe == 0)
-        for row in connection.execute(query.order_by(schema.attempts.c.call_id, schema.attempts.c.n)):
-            attempts.setdefault(row[0], []).append(tuple(row))
-        yield [(tuple(row), attempts.get(row[0], [])) for row in rows]
+        yield _together(rows, connection.execute(query.order_by(schema.attempts.c.call_id, schema.attempts.c.n)))
+
+
+def _together(rows: Iterable[Sequence[Any]], tried: Iterable[Sequence[Any]]) -> list[tuple[Row, list[Row]]]:
+    """Rows of calls, each with its own of the rows of attempts."""
+    attempts: dict[bytes, list[Row]] = {}
+    for attempt in tried:
+        attempts.setdefault(attempt[0], []).append(tuple(attempt))
+    return [(tuple(row), attempts.get(row[0], [])) for row in rows]
 
 
 def probes_of(connection: Connection, span: Span) -> Iterator[list[Row]]:
