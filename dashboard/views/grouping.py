@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from collector.core.selection import Selection, to_query
+from dashboard import routes
 from dashboard.views import address
 
 KEY = "split"
@@ -28,6 +30,15 @@ def choice(options: Mapping[str, str], chosen: str) -> None:
         label_visibility="collapsed",
         wrap=True,
     )
+
+
+def toolbar(options: Mapping[str, str], selection: Selection) -> None:
+    """The control beside what leads on from the spend of a selection: why it is so much, and its file."""
+    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
+        choice(options, selection.group)
+        st.space("stretch")
+        st.page_link("views/why.py", label="Why this spend →", query_params=to_query(selection))
+        st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 
 def _chosen() -> None:

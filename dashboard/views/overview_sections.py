@@ -11,8 +11,8 @@ import streamlit as st
 from collector.core.budgets import Budget
 from collector.core.money import PICODOLLARS
 from collector.core.periods import DAY_S, SECOND_US, Period, day_number, days_period, parse_period
-from collector.core.selection import DIMENSIONS, Selection, to_query
-from dashboard import cached, routes, texts
+from collector.core.selection import DIMENSIONS, Selection
+from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.frames import alerts, forecast, models, outcomes, spend, unpriced, uptime, usage
@@ -46,7 +46,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     since = cards.since(period, before, now_us)
     shown = _cards(answer, _earlier(selection, before, its) if since else None, axis)
     cards.show([*shown, cards.waiting_card(cached.not_booked(its.settings))], since)
-    _toolbar(selection)
+    grouping.toolbar(SPLITS, selection)
     parts.pairs(_sections(answer, selection, axis, its, now_us), "overview")
 
 
@@ -111,14 +111,6 @@ def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, ax
         shown += cards.uptime_cards(_routed(answer), _routed(before) if before else None, both)
     missing = usage.per_bucket(answer["unpriced"].rows, ["tokens_in", "tokens_out"], axis)
     return [*shown, cards.unpriced_card(sums, old, missing)]
-
-
-def _toolbar(selection: Selection) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
-        grouping.choice(SPLITS, selection.group)
-        st.space("stretch")
-        st.page_link("views/why.py", label="Why this spend →", query_params=to_query(selection))
-        st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 
 def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:

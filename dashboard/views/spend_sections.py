@@ -8,8 +8,8 @@ import streamlit as st
 
 from collector.core.periods import day_bounds
 from collector.core.prices import PriceSet
-from collector.core.selection import DIMENSIONS, Selection, to_query
-from dashboard import cached, routes
+from collector.core.selection import DIMENSIONS
+from dashboard import cached
 from dashboard.cached import Answer
 from dashboard.figures import bars
 from dashboard.frames import axis as axes
@@ -27,7 +27,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     selection = msgspec.structs.replace(its.selection, group=grouping.stated(GROUPS, "model"))
     if filtered := scope.spoken(selection):
         st.caption(filtered)
-    _toolbar(selection)
+    grouping.toolbar(GROUPS, selection)
     told = cached.answers(("spend", "outages"), selection, its.period(), its.settings)
     answer = told["spend"]
     if answer.refusal or not answer.rows:
@@ -48,14 +48,6 @@ def show(its: scope.Scope, now_us: int) -> None:
         _queue(others["queue"], its)
     with st.container(border=True):
         _what_if(others["by_price"].rows, its)
-
-
-def _toolbar(selection: Selection) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
-        grouping.choice(GROUPS, selection.group)
-        st.space("stretch")
-        st.page_link("views/why.py", label="Why this spend →", query_params=to_query(selection))
-        st.link_button("Download CSV", routes.csv_path(selection), key="csv")
 
 
 def _per_day(rows: Sequence[Any], axis: axes.Axis, group: str, marks: Sequence[Mark]) -> None:
