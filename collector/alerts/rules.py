@@ -11,6 +11,7 @@ from collector.core.alerts import Finding, Found, Level, Spent, of_budget, of_pr
 from collector.core.budgets import Budget, window
 from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_number, days_period, format_day
 from collector.core.prices import PriceSet
+from collector.core.prices.book import NO_USAGE
 from collector.core.prices.notices import age_days
 from collector.core.selection import Selection
 from collector.core.told import WAITING
@@ -102,6 +103,10 @@ def _known_providers(look: Look) -> Iterator[str]:
     return (row.subject for row in rows(look.engine, lasting()) if row.rule == "provider")
 
 
+_ADD_PRICE = "add it to prices.toml, then `callmeter reprice`"
+_TO_DO_ABOUT = {NO_USAGE: "no price is missing, see why their answers end before their tokens are stated"}
+
+
 def _unpriced(look: Look) -> Found:
     today = day_number(look.now_us, "UTC")
     period = days_period(today - 1, today + 1, "UTC")
@@ -115,7 +120,7 @@ def _unpriced(look: Look) -> Found:
                 "unpriced",
                 f"{row.model or '(no model)'} at {row.provider or '(no provider)'}",
                 f"{row.calls} calls of {row.model} at {row.provider} have no price: {row.reason};"
-                " add it to prices.toml, then `callmeter reprice`",
+                f" {_TO_DO_ABOUT.get(row.reason, _ADD_PRICE)}",
             )
             for row in answer[:MAX_EACH]
         ]

@@ -241,6 +241,16 @@ def test_a_spike_a_silence_and_an_unpriced_model_are_found(tmp_path: Path) -> No
     assert found_by("silence", settings, engine, instant("2026-10-16T11:00")) == []
     (unpriced,) = found_by("unpriced", settings, engine)
     assert unpriced.subject == "x at openai"
+    assert unpriced.text.endswith("add it to prices.toml, then `callmeter reprice`")
+
+
+def test_calls_that_report_no_usage_are_not_said_to_lack_a_price(tmp_path: Path) -> None:
+    engine = store(tmp_path, calls("2026-10-16T08:00 openai m - ok"))
+    (found,) = found_by("unpriced", settings_of(tmp_path), engine)
+    assert found.text == (
+        "1 calls of m at openai have no price: no usage was reported;"
+        " no price is missing, see why their answers end before their tokens are stated"
+    )
 
 
 def test_a_provider_that_goes_down_and_comes_back_is_told_twice(tmp_path: Path) -> None:
