@@ -10,6 +10,7 @@ from collector.core.uptime import Uptime
 from dashboard.frames import axis as axes
 from dashboard.frames import forecast, models, outcomes, series, spend, uptime, usage
 from dashboard.frames.axis import Axis
+from tests.dashboard.answers import Spent
 from tests.tables import instant
 
 DAY = parse_day("2026-10-01")
@@ -25,15 +26,6 @@ class Usage(NamedTuple):
     label: str = ""
     tokens_cached: int = 0
     tokens_reasoning: int = 0
-
-
-class Spent(NamedTuple):
-    day: int
-    cost_picousd: int
-    calls: int = 1
-    unpriced_calls: int = 0
-    group: str = ""
-    label: str = ""
 
 
 class Pictures(NamedTuple):

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from collector.core.meters import METERS
 from collector.core.prices import PriceSet
 from dashboard.frames import ranking, savings, trouble, unpriced, what_if
+from tests.dashboard.answers import Spent
 from tests.dashboard.ledgers import NOW
 from tests.stored import store
 from tests.tables import calls
@@ -27,17 +28,6 @@ TABLE = """
     10:04 openai m     100/0    ok app=blog cache_read=900
 """
 DAY = "2026-10-20"
-
-
-class Spent(NamedTuple):
-    day: int
-    cost_picousd: int
-    calls: int = 1
-    unpriced_calls: int = 0
-    group: str = ""
-    label: str = ""
-    reported_calls: int = 0
-    reported_cost_picousd: int = 0
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.inside import ANSWER
+from tests.gateway.serving import Answering, serving
 from tests.processes import WITHIN_S, running, until
 
 FILE_KEY = "0f8fad5bd9cb469fa16570867728950e"  # they look like no key, so that no pattern hides them
@@ -59,7 +58,7 @@ STREAMED = ("stream", "late", "cut")
 WAYS = ("ok", "400", "401", "403", "429", "500", "inside", *STREAMED, "garbage", "hang", "hangup")
 
 
-class Echoing(BaseHTTPRequestHandler):
+class Echoing(Answering):
     """Fails in the way that the `user` says, and names the key and the address that it was asked with."""
 
     seen: set[str]
@@ -79,34 +78,20 @@ class Echoing(BaseHTTPRequestHandler):
         if way in STREAMED:
             told = b"data: " + json.dumps(error).encode() + b"\n\n"
             events = {"stream": told, "late": first + told, "cut": first + told[:-9]}
-            self._send(200, events[way], "text/event-stream")
+            self.answer(200, events[way], "text/event-stream")
         elif way == "garbage":
             self.wfile.write(json.dumps(error).encode())
         elif way == "hang":
             time.sleep(0.5)
         elif way != "hangup":
             status = int(way) if way.isdigit() else 200
-            self._send(status, json.dumps(ANSWER if way == "ok" else error).encode(), "application/json")
-
-    def _send(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+            self.answer(status, json.dumps(ANSWER if way == "ok" else error).encode())
 
 
 @pytest.fixture
 def provider() -> Iterator[type[Echoing]]:
-    handler = type("Here", (Echoing,), {"seen": set()})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        handler.port = server.server_port  # type: ignore[attr-defined]
+    with serving(Echoing, seen=set()) as handler:
         yield handler
-        server.shutdown()
 
 
 def command(folder: Path, *words: str) -> str:

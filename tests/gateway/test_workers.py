@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -20,6 +19,7 @@ from collector.intake.gateway.shared.keys import create
 from collector.intake.gateway.shared.state import State
 from collector.ledger.engines import open_ledger
 from tests.gateway.inside import ANSWER
+from tests.gateway.serving import Answering, serving
 from tests.processes import Running, running, until
 
 SETTINGS = """
@@ -40,7 +40,7 @@ COST = 12 * 10**6 + 5 * 2 * 10**6  # of ANSWER
 CALLS, HANGING = 40, 12
 
 
-class Provider(BaseHTTPRequestHandler):
+class Provider(Answering):
     """Answers at once, but to the user `hang` when it is told to go on."""
 
     go_on: threading.Event
@@ -51,26 +51,14 @@ class Provider(BaseHTTPRequestHandler):
         if asked["user"] == "hang":
             self.hanging.append("one more")
             self.go_on.wait(60)
-        body = json.dumps(ANSWER).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        self.answer(200, json.dumps(ANSWER).encode())
 
 
 @pytest.fixture
 def provider() -> Iterator[type[Provider]]:
-    handler = type("Here", (Provider,), {"go_on": threading.Event(), "hanging": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        handler.port = server.server_port
+    with serving(Provider, go_on=threading.Event(), hanging=[]) as handler:
         yield handler
         handler.go_on.set()
-        server.shutdown()
 
 
 def call(gateway: str, user: str, key: str = "") -> int:
