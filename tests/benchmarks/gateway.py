@@ -5,10 +5,13 @@
 JSON at 16 connections, streams of 50 chunks at 16, and the added median latency at one connection, on which a request
 goes out a millisecond after the last answer (and, not judged, at once: then nothing on the way ever sleeps). Every
 call is routed: two endpoints of the model, drawn by price. Medians of rounds in which the contestants take turns.
-With --ingest a process beside the gateway keeps the ledger up to date.
+With --ingest a process beside the gateway keeps the ledger up to date. Where aiohttp is installed
+(`pip install -e '.[bench]'`) a bare relay of uvicorn and aiohttp runs too: it plans, prices and records nothing, and
+shows what a relay in Python costs by itself on this machine.
 """
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import tempfile
@@ -27,6 +30,8 @@ STREAM_TARGET = 0.7
 ADDED_TARGET = {"interval": 4.0, "always": 6.0}
 RSS_TARGET_MIB = 120.0
 PATH = "/v1/chat/completions"
+_NAMES = {"nginx": "nginx", "bare": "the bare relay's"}
+Figures = dict[tuple[str, str], float]  # by contestant and what was measured
 
 _SETTINGS = """
 [settings]
@@ -75,7 +80,7 @@ def _options() -> argparse.Namespace:
 
 
 def _start(stack: ExitStack, directory: Path, options: argparse.Namespace) -> dict[str, Contestant]:
-    ports = free_ports(12)
+    ports = free_ports(15)
     upstreams, proxies = ({kind: ports.pop() for kind in upstream.KINDS} for _ in range(2))
     upstream_conf, proxy_conf = upstream.nginx_conf(directory, upstreams, proxies)
     stack.enter_context(nginx(upstream_conf, directory / "plain.conf", upstreams["plain"]))
@@ -83,6 +88,8 @@ def _start(stack: ExitStack, directory: Path, options: argparse.Namespace) -> di
     stack.enter_context(running(command, upstreams["streams"], directory / "streams.out"))
     stack.enter_context(nginx(proxy_conf, directory / "proxy.conf", proxies["plain"]))
     found = {"direct": Contestant(_urls(upstreams)), "nginx": Contestant(_urls(proxies))}
+    if importlib.util.find_spec("aiohttp"):
+        found["bare"] = _bare(stack, directory, upstreams, ports)
     for mode in [options.only] if options.only else MODES:
         found[mode] = _gateways(stack, directory, mode, upstreams, ports, ingest=options.ingest)
     return found
@@ -90,6 +97,15 @@ def _start(stack: ExitStack, directory: Path, options: argparse.Namespace) -> di
 
 def _urls(ports: dict[str, int]) -> dict[str, str]:
     return {kind: f"http://127.0.0.1:{port}{PATH}" for kind, port in ports.items()}
+
+
+def _bare(stack: ExitStack, directory: Path, upstreams: dict[str, int], free: list[int]) -> Contestant:
+    ports = {}
+    for kind in upstream.KINDS:
+        ports[kind] = free.pop()
+        command = python("-m", "tests.benchmarks.bare", str(ports[kind]), f"http://127.0.0.1:{upstreams[kind]}")
+        stack.enter_context(running(command, ports[kind], directory / f"bare-{kind}.out"))
+    return Contestant(_urls(ports))
 
 
 def _gateways(
@@ -116,9 +132,7 @@ def gateway_at(
     return running(command, port, home / "gateway.out")
 
 
-def _measure(
-    contestants: dict[str, Contestant], directory: Path, options: argparse.Namespace
-) -> dict[tuple[str, str], float]:
+def _measure(contestants: dict[str, Contestant], directory: Path, options: argparse.Namespace) -> Figures:
     plain = wrk.script(directory / "plain.lua", stream=False)
     streams = wrk.script(directory / "streams.lua", stream=True)
     seen: dict[tuple[str, str], list[float]] = {}
@@ -137,7 +151,7 @@ def _measure(
     return {key: statistics.median(values) for key, values in seen.items()}
 
 
-def _results(figures: dict[tuple[str, str], float], rss: dict[str, float]) -> list[Result]:
+def _results(figures: Figures, rss: dict[str, float]) -> list[Result]:
     results = []
     for mode in rss:
         json, nginx_json = figures[mode, "json"], figures["nginx", "json"]
@@ -162,17 +176,30 @@ def _results(figures: dict[tuple[str, str], float], rss: dict[str, float]) -> li
             ),
             _added(f"added median, 1 connection, {mode}", figures, mode, "alone", ADDED_TARGET[mode]),
             _added(f"added median, 1 connection, at once, {mode}", figures, mode, "at once"),
+            *_beside_bare(figures, mode),
             Result(f"memory of a worker, {mode}", "MiB at its peak", rss[mode], RSS_TARGET_MIB, at_most=True),
         ]
     return results
 
 
+def _beside_bare(figures: Figures, mode: str) -> list[Result]:
+    """The figures of a mode, of the bare relay's."""
+    if ("bare", "json") not in figures:
+        return []
+    results = []
+    for name, kind in (("JSON", "json"), (f"streams of {upstream.CHUNKS} chunks", "stream")):
+        own, bare = figures[mode, kind], figures["bare", kind]
+        results.append(Result(f"{name}, {mode}", f"{own:,.0f}/s of the bare relay's {bare:,.0f}/s", own / bare))
+    added = f"added median, 1 connection, {mode}"
+    return [*results, _added(added, figures, mode, "alone", beside="bare")]
+
+
 def _added(
-    name: str, figures: dict[tuple[str, str], float], mode: str, kind: str, target: float | None = None
+    name: str, figures: Figures, mode: str, kind: str, target: float | None = None, beside: str = "nginx"
 ) -> Result:
-    direct, nginx_us, own = (figures[who, kind] for who in ("direct", "nginx", mode))
-    detail = f"{own - direct:,.0f} us of nginx {nginx_us - direct:,.0f} us"
-    return Result(name, detail, (own - direct) / (nginx_us - direct), target, at_most=True)
+    direct, other, own = (figures[who, kind] for who in ("direct", beside, mode))
+    detail = f"{own - direct:,.0f} us of {_NAMES[beside]} {other - direct:,.0f} us"
+    return Result(name, detail, (own - direct) / (other - direct), target, at_most=True)
 
 
 if __name__ == "__main__":
