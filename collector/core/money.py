@@ -19,7 +19,7 @@ def parse_usd(text: str) -> int:
     A fraction of a picodollar is rounded half-even.
     Raises InputError for text that is not a finite decimal number.
     """
-    return _whole(_decimal(text) * PICODOLLARS)
+    return _whole(_picodollars(text))
 
 
 def parse_unit_price(text: str, per: int) -> int:
@@ -28,7 +28,7 @@ def parse_unit_price(text: str, per: int) -> int:
     A listed price that is not whole picodollars is rounded half-even, once, here.
     Raises InputError for text that is not a finite decimal number.
     """
-    return _whole(_EXACT.divide(_decimal(text) * PICODOLLARS, Decimal(per)))
+    return _whole(_EXACT.divide(_picodollars(text), Decimal(per)))
 
 
 def format_usd(picousd: int) -> str:
@@ -39,14 +39,14 @@ def format_usd(picousd: int) -> str:
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
 
 
-def _decimal(text: str) -> Decimal:
+def _picodollars(text: str) -> Decimal:
     try:
         number = _EXACT.create_decimal(text)
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite() or abs(number.adjusted()) > 40:
         raise InputError(f"{text[:40]!r} is not an amount of money: write a decimal number such as 0.0539")
-    return number
+    return _EXACT.multiply(number, PICODOLLARS)
 
 
 def _whole(number: Decimal) -> int:

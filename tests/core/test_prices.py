@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from collector.core.calls import Call, Quality
 from collector.core.errors import PriceError
 from collector.core.meters import METERS
+from collector.core.money import parse_usd
 from collector.core.outcomes import Outcome
 from collector.core.prices import IN_TOKENS, PER_IMAGE, PriceBook, PriceSet, charge, line_items, price_usage
 from collector.core.prices.book import Files
@@ -222,6 +223,10 @@ def test_with_a_minimum_the_line_items_still_add_up(tokens, minimum):
     assert charged.price_set is not None
     assert sum(i.cost for i in line_items(charged.meters, charged.price_set)) == charged.cost
     assert charged.cost == (max(tokens * 5, minimum) if tokens else 0)
+
+
+def test_an_amount_in_usd_is_exact_however_large():
+    assert parse_usd("123456789012345678.000000000001") == 123456789012345678_000000000001
 
 
 def test_a_listed_price_is_rounded_half_even_once_and_its_text_kept():
