@@ -8,7 +8,6 @@ T = TypeVar("T")
 
 
 def pages(stream: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    """The items of a stream in tuples of `size`, the last one shorter."""
+    """The items of a stream in tuples of `size`, the last one shorter. None of them is held on to."""
     items = iter(stream)
-    while page := tuple(islice(items, size)):
-        yield page
+    return iter(lambda: tuple(islice(items, size)), ())
