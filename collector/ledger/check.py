@@ -1,7 +1,7 @@
 """Proves that the books agree with themselves: every difference is a sentence that names both numbers.
 
-1. Rows = cells: quarters and users from the rows, days from the quarters, totals from the days, by SQL that shares
-   nothing with ingest.
+1. Rows = cells: quarters and users from the rows, days from the quarters, prices and totals from the days, by SQL that
+   shares nothing with ingest.
    Where rows were pruned: rows + pruned = quarters by UTC day, and users = days in sums without users.
 2. Health cells, made anew from the rows in a database of their own; where rows were pruned, by UTC day.
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
@@ -43,6 +43,7 @@ _DAY_QUARTERS = DAY_S // QUARTER_S
 _BETWEEN = "WHERE started_at >= ? AND started_at < ?"
 _PRUNED_DAYS = "(SELECT day FROM pruned_days)"
 _SUMS = ("calls", *(meter.column for meter in METERS.values()), "cost", "reported_calls", "reported_cost")
+_SUMMED = ", ".join(f"sum({name})" for name in _SUMS)
 _ROW_KEYS = {"reason": "unpriced_reason"}
 _NAMED_KEYS = ("model", "provider", "app", "key", "user", "reason")
 
@@ -69,6 +70,7 @@ def _finders(connection: Connection, span: Span, progress: Progress | None) -> I
     yield _quarters(connection, span)
     yield _days(connection, span)
     yield _users(connection, span)
+    yield _prices(connection, span)
     yield _totals(connection, span)
     yield _rows(connection, span, progress)
     yield _attempts(connection, span)
@@ -111,13 +113,12 @@ def _pruned(connection: Connection, span: Span, keys: Sequence[str]) -> Iterator
     within = f"WHERE {span.within('started_at', _DAY_US)} AND started_at / {_DAY_US} IN {_PRUNED_DAYS}"
     left = _from_rows(f"started_at / {_DAY_US}", keys, within)
     gone = f"SELECT day, {_columns(keys)}, {_columns(_SUMS)} FROM pruned_days WHERE {span.within('day')}"
-    summed = ", ".join(f'sum("{name}")' for name in _SUMS)
     named = ", ".join(["day", *(f'"{key}"' for key in keys), *(f'"{name}"' for name in _SUMS)])
-    both = f"WITH told ({named}) AS ({left} UNION ALL {gone}) SELECT day, {_columns(keys)}, {summed} FROM told"
+    both = f"WITH told ({named}) AS ({left} UNION ALL {gone}) SELECT day, {_columns(keys)}, {_SUMMED} FROM told"
     calls = _Side("calls and pruned ones", f"{both} GROUP BY day, {_columns(keys)}")
     cells = _Side(
         "the quarter-hours",
-        f"SELECT quarter / {_DAY_QUARTERS}, {_columns(keys)}, {summed} FROM usage_quarters"
+        f"SELECT quarter / {_DAY_QUARTERS}, {_columns(keys)}, {_SUMMED} FROM usage_quarters"
         f" WHERE {span.within('quarter', _DAY_QUARTERS)} AND quarter / {_DAY_QUARTERS} IN {_PRUNED_DAYS}"
         f" GROUP BY 1, {_columns(keys)}",
     )
@@ -128,12 +129,11 @@ def _pruned(connection: Connection, span: Span, keys: Sequence[str]) -> Iterator
 def _days(connection: Connection, span: Span) -> Iterator[str]:
     """The day cells against the quarter cells."""
     keys = _keys_of(schema.usage_days)[2:]
-    sums = ", ".join(f"sum({name})" for name in _SUMS)
     for zone, zone_id, day, start_us, end_us in _each_day(connection, span, schema.usage_days):
         within = (start_us // _QUARTER_US, end_us // _QUARTER_US)
         quarters = _Side(
             "the quarter-hours",
-            f"SELECT {_columns(keys)}, {sums} FROM usage_quarters WHERE quarter >= ? AND quarter < ?"
+            f"SELECT {_columns(keys)}, {_SUMMED} FROM usage_quarters WHERE quarter >= ? AND quarter < ?"
             f" GROUP BY {_columns(keys)}",
             within,
         )
@@ -159,11 +159,10 @@ def _users(connection: Connection, span: Span) -> Iterator[str]:
 
 def _pruned_users(connection: Connection, zone: str, zone_id: int, day: int) -> Iterator[str]:
     keys = _keys_of(schema.user_days)[3:]
-    summed = ", ".join(f'sum("{name}")' for name in _SUMS)
     users, days = (
         _Side(
             name,
-            f"SELECT {_columns(keys)}, {summed} FROM {table} WHERE zone = ? AND day = ? GROUP BY {_columns(keys)}",
+            f"SELECT {_columns(keys)}, {_SUMMED} FROM {table} WHERE zone = ? AND day = ? GROUP BY {_columns(keys)}",
             (zone_id, day),
         )
         for name, table in (("the users", "user_days"), ("the day", "usage_days"))
@@ -172,14 +171,27 @@ def _pruned_users(connection: Connection, zone: str, zone_id: int, day: int) -> 
         yield f"{format_day(day)} in {zone}, users, {sentence}"
 
 
+def _prices(connection: Connection, span: Span) -> Iterator[str]:
+    """The day cells of price sets against the day cells."""
+    within = span.wider(1).within("day")
+    days = f"SELECT zone, day, price, reason != 0, provider, model, {_SUMMED} FROM usage_days WHERE {within}"
+    keys = _keys_of(schema.price_days)
+    prices = f"SELECT {_columns(keys)}, {_columns(_SUMS)} FROM price_days WHERE {within}"
+    both = _Side("the cells", f"{days} GROUP BY 1, 2, 3, 4, 5, 6"), _Side("the price's day", prices)
+    declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
+    for key, sentence in _differences(connection, *both, keys):
+        yield f"{format_day(key[1])} in {declared.get(key[0], key[0])}, price set {key[2]}, {sentence}"
+
+
 def _totals(connection: Connection, span: Span) -> Iterator[str]:
     """The totals by one dimension against the day cells and, of users, the user cells."""
-    sums = ", ".join(f"sum({name})" for name in _SUMS)
     declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
     within = span.wider(1).within("day")
     for dimension, code in schema.DIMENSION_CODES.items():
         table, value = ("user_days" if dimension == "user" else "usage_days"), (f'"{dimension}"' if dimension else "0")
-        days = f"SELECT zone, day, {value}, reason, outcome, {sums} FROM {table} WHERE {within} GROUP BY 1, 2, 3, 4, 5"
+        days = (
+            f"SELECT zone, day, {value}, reason, outcome, {_SUMMED} FROM {table} WHERE {within} GROUP BY 1, 2, 3, 4, 5"
+        )
         where = f"dimension = {code} AND {within}"
         totals = f"SELECT zone, day, value, reason, outcome, {_columns(_SUMS)} FROM day_totals WHERE {where}"
         keys = ("zone", "day", dimension, "reason", "outcome")
@@ -238,8 +250,9 @@ def _differences(
 def _described(connection: Connection, keys: Sequence[str], key: Sequence[int]) -> str:
     values = dict(zip(keys, key, strict=True))
     parts = [f"{name} {name_of(connection, values[name])}" for name in _NAMED_KEYS if values.get(name)]
-    outcome = OUTCOMES_BY_CODE.get(values.get("outcome", 0))
-    return " ".join([*parts, str(outcome) if outcome else f"outcome {values.get('outcome')}"])
+    if (code := values.get("outcome")) is not None:
+        parts.append(str(OUTCOMES_BY_CODE.get(code, f"outcome {code}")))
+    return " ".join(parts)
 
 
 def _rows(connection: Connection, span: Span, progress: Progress | None) -> Iterator[str]:

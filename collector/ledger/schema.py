@@ -178,6 +178,9 @@ usage_quarters = _cell("usage_quarters", "quarter", "model", "provider", "app", 
 usage_days = _cell("usage_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
 user_days = _cell("user_days", "zone", "day", "user", "model", "provider", "price", "reason", "outcome")
 
+# Day cells once more without app, key and outcome: what line items are made of. unpriced: 1 where there is a reason.
+price_days = _cell("price_days", "zone", "day", "price", "unpriced", "provider", "model")
+
 # Day cells once more, by one dimension of these at a time, whose id is `value`: most screens ask for no more.
 DIMENSION_CODES = {"": 0, "model": 1, "provider": 2, "app": 3, "key": 4, "user": 5}
 day_totals = _cell("day_totals", "zone", "dimension", "day", "value", "reason", "outcome")

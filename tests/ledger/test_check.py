@@ -38,6 +38,10 @@ CASES = {
     "UPDATE usage_days SET day = day + 1": [
         "2026-10-02 in UTC, model m provider openai app shop ok: the quarter-hours say calls 0, the day says 1"
     ],
+    "UPDATE price_days SET cost = 0 WHERE unpriced = 0 AND price > 0": [
+        "price set 1, model m provider openai: the cells say cost 53900000000, the price's day says 0",
+    ],
+    "DELETE FROM price_days WHERE unpriced = 1": ["the cells say calls 1, the price's day says 0"],
     "UPDATE day_totals SET calls = 2 WHERE dimension = 3 AND value > 0": [
         "2026-10-01 in UTC, totals by app, app shop ok: the cells say calls 1, the total says 2",
     ],

@@ -16,6 +16,7 @@ from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
 from collector.ledger import migrate, schema
 from collector.ledger.engines import bare_engine, open_ledger
+from tests.ledger.contents import contents
 from tests.stored import store
 from tests.tables import calls
 
@@ -100,6 +101,19 @@ def test_from_every_revision_with_data_in_it_every_total_stays(revision: str, tm
     assert {name: after[name] for name in before} == before
     assert before["calls"] == 3
     assert before["calls.cost"] == before["spend"] > 0
+
+
+@pytest.mark.parametrize(("table", "revision"), [("day_totals", "0010"), ("price_days", "0012")])
+def test_cells_that_a_migration_makes_are_those_that_ingest_keeps(table: str, revision: str, tmp_path: Path) -> None:
+    told = "12:00 openai m 1000/200 ok app=shop user=ann\n13:00 openai nobody 1/1 ok\n23:30 dear m 1/1 ok app=blog"
+    engine = store(tmp_path, calls(told))
+    kept = contents(engine)[table]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+        before = REVISIONS[REVISIONS.index(revision) - 1]
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{before}'")
+    migrate.upgrade_to(engine, revision)
+    assert contents(engine)[table] == kept != []
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])

@@ -8,7 +8,7 @@ from sqlalchemy.schema import Table
 from collector.ledger import schema
 from collector.ledger.cells.columns import DAY_US, DaysOf, columns_of
 from collector.ledger.cells.health import FIVE_MINUTES, HOUR_FIVES, HOURS, Events, Health, Log, Place
-from collector.ledger.cells.tables import TABLES, USAGE_TABLES, HealthKey, add_health, add_usage
+from collector.ledger.cells.tables import DAY_TABLES, TABLES, USAGE_TABLES, HealthKey, add_health, add_usage
 from collector.ledger.cells.usage import Folded, Usage, usage_of
 from collector.ledger.rows import Row
 from collector.ledger.touched import touch
@@ -95,9 +95,9 @@ class Cells:
     def _usage_rows(self, table: Table, usage: Usage) -> list[Row]:
         if table is schema.usage_quarters:
             return [] if self._only_days else [key + sums for key, sums in usage.quarters.items()]
-        if table is schema.usage_days:
-            return self._by_zone(usage.days)
-        return self._by_zone(usage.users if table is schema.user_days else usage.totals)
+        return self._by_zone(
+            dict(zip(DAY_TABLES, (usage.days, usage.users, usage.prices, usage.totals), strict=True))[table]
+        )
 
     def _by_zone(self, cells: Folded) -> list[Row]:
         return [

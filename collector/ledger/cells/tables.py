@@ -12,7 +12,8 @@ from collector.ledger import schema
 from collector.ledger.cells.health import Health, health_of
 from collector.ledger.rows import Row
 
-USAGE_TABLES = (schema.usage_quarters, schema.usage_days, schema.user_days, schema.day_totals)
+DAY_TABLES = (schema.usage_days, schema.user_days, schema.price_days, schema.day_totals)
+USAGE_TABLES = (schema.usage_quarters, *DAY_TABLES)
 TABLES = (*USAGE_TABLES, schema.health)
 SUMS = tuple(column.name for column in schema.usage_days.columns if not column.primary_key)
 

@@ -23,14 +23,15 @@ class Usage(NamedTuple):
     """The sums of some calls, of what any of them states: every other sum is 0. `names` are the columns of the sums.
 
     The keys begin with when: a quarter-hour, or the days that hold it. After it: of quarters and days model, provider,
-    app, key, price, reason, outcome; of users user, model, provider, price, reason, outcome; of totals dimension,
-    value, reason, outcome.
+    app, key, price, reason, outcome; of users user, model, provider, price, reason, outcome; of prices price, unpriced,
+    provider, model; of totals dimension, value, reason, outcome.
     """
 
     names: tuple[str, ...]
     quarters: Folded
     days: Folded
     users: Folded
+    prices: Folded
     totals: Folded
 
 
@@ -54,7 +55,8 @@ def with_days(names: tuple[str, ...], quarters: Folded, users: Folded, days_of: 
     keys = [(key[0], code, key[at] if at else 0, key[6], key[7]) for code, at in _BY_DAY_KEYS for key in days]
     keys += [(when, _BY_USER, user, reason, outcome) for when, user, _, _, _, reason, outcome in users]
     totals = folded(keys, [*list(days.values()) * len(_BY_DAY_KEYS), *users.values()])
-    return Usage(names, quarters, days, users, totals)
+    prices = folded(((key[0], key[5], int(key[6] != 0), key[2], key[1]) for key in days), days.values())
+    return Usage(names, quarters, days, users, prices, totals)
 
 
 def folded(keys: Iterable[Key], sums: Iterable[Sums]) -> Folded:

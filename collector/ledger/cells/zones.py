@@ -53,7 +53,11 @@ def _days_from_cells(connection: Connection, zones: Mapping[str, int], first_day
         keys = len(schema.usage_quarters.primary_key.columns)
         quarters = {tuple(row[:keys]): tuple(row[keys:]) for row in connection.execute(query)}
         usage = with_days(SUMS, quarters, {}, DaysOf((zone,)))
-        for table, cells in ((schema.usage_days, usage.days), (schema.day_totals, usage.totals)):
+        for table, cells in (
+            (schema.usage_days, usage.days),
+            (schema.price_days, usage.prices),
+            (schema.day_totals, usage.totals),
+        ):
             rows = [(at, days[0], *rest, *sums) for (days, *rest), sums in cells.items()]
             add_usage(connection, table, table.name, usage.names, rows)
         add_health(connection, schema.health.name, _health_from_hours(connection, zone, at, first_days[at]))

@@ -1,7 +1,7 @@
 """Which table answers a question about usage, and how its rows are cut into local days.
 
-Whole days in a declared zone are day cells, or their totals where one dimension at most is asked for; everything else
-is quarter cells. Users are in the user cells of declared zones, and otherwise in the calls themselves. A source looks
+Whole days in a declared zone are day cells, or what is summed up of them where less is asked for; everything else is
+quarter cells. Users are in the user cells of declared zones, and otherwise in the calls themselves. A source looks
 the same whatever it is: a day, keys that are ids (0: none), and sums.
 """
 
@@ -49,12 +49,14 @@ from collector.ledger.schema import (
     calls,
     day_totals,
     names,
+    price_days,
     usage_days,
     usage_quarters,
     user_days,
 )
 
 Number = ColumnElement[int]
+ENDINGS = ("reason", "outcome")  # all that totals tell apart
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
 _MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of them
 
@@ -77,6 +79,13 @@ class Source(msgspec.Struct, frozen=True):
         if self.is_rows:
             return func.coalesce(self.table.c[_ROW_KEYS.get(name, name)], 0)
         return self.table.c["value" if name == self.dimension else name]
+
+    @property
+    def unpriced(self) -> Number:
+        """1 where there is a reason to have no price, else 0."""
+        if "unpriced" in self.table.c:
+            return self.table.c.unpriced
+        return case((self.key("reason") != 0, 1), else_=0)
 
     def meter(self, name: str) -> Number:
         """The quantity of a meter."""
@@ -103,20 +112,22 @@ def choose(
     by: Collection[str],
     row_days: int | None,
     *,
-    by_price: bool = True,
+    apart: Collection[str] = ("price",),
 ) -> Source:
     """The smallest source that knows a period's days and the dimensions asked for, in `by` or by the filter.
 
     `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number);
-    `by_price` says whether the price sets have to be told apart. Raises UsageError where the answer would take more, or
-    calls that were pruned.
+    `apart` is which of price, reason and outcome have to be told apart. Raises UsageError where the answer would take
+    more, or calls that were pruned.
     """
     needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
     in_days = period.zone in zones and is_whole_days(period)
-    in_totals = in_days and not by_price and len(needed) < 2
+    in_totals = in_days and "price" not in apart and len(needed) < 2
     if "user" not in needed:
         if in_totals:
             return _totals(period, *needed)
+        if in_days and needed <= {"model", "provider"} and set(apart) <= {"price"}:
+            return _day_cells(price_days, period)
         return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
     if in_days and needed.isdisjoint({"app", "key"}):
         refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Subquery, case, func, literal_column, or_, select, union_all
+from sqlalchemy import ColumnElement, Subquery, func, literal_column, or_, select, union_all
 
 from collector.core.meters import METERS
 from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.cells import Number, Source, choose, chosen, plain
-from collector.ledger.schema import names, price_sets
+from collector.ledger.schema import names, price_days, price_sets
 
 GROUPS = ("day", *DIMENSIONS)
 SUMS = ("calls", "cost", *(meter.column for meter in METERS.values()))
@@ -30,6 +30,9 @@ def sums_by_price(selection: Selection, period: Period, zones: Collection[str], 
 def sums_of_source(source: Source, by: Sequence[str], selection: Selection = EVERYTHING) -> Question:
     """The same sums, out of a source that is chosen already."""
     keys = _keys(source, by)
+    if source.table is price_days and {"model", "provider"} <= set(by):  # every cell is a group of its own
+        cells = [value.label(label) for label, value in _sums(source).items()]
+        return _named(select(*keys, *cells).where(chosen(selection, source)).subquery("sums"), by, SUMS)
     sums = [func.sum(value).label(label) for label, value in _sums(source).items()]
     grouped = select(*keys, *sums).where(chosen(selection, source))
     return _named(grouped.group_by(*_labels(keys)).subquery("sums"), by, SUMS)
@@ -60,7 +63,7 @@ def changes_by_price(now: Source, before: Source, by: Sequence[str]) -> Question
 def _keys(source: Source, by: Sequence[str]) -> list[Number]:
     dimensions = {f"{name}_key": source.key(name) for name in by if name != "day"}
     keys = {"day": source.day, **dimensions, "price_key": source.key("price")}
-    keys["unpriced"] = case((source.key("reason") != 0, 1), else_=0)
+    keys["unpriced"] = source.unpriced
     return [value.label(label) for label, value in keys.items()]
 
 

@@ -8,7 +8,7 @@ from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import choose, per_day
+from collector.ledger.questions.cells import ENDINGS, choose, per_day
 from collector.settings import Limits
 
 
@@ -19,7 +19,7 @@ def spend_per_day(selection: Selection, period: Period, zones: Collection[str], 
     reported_calls and reported_cost_picousd (for how many calls a provider said what it charged, and how much).
     Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, by_price=False)
+    source = choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, apart=ENDINGS)
     calls = source.amount("calls")
     sums = {
         "calls": calls,
@@ -37,7 +37,7 @@ def unpriced_per_day(selection: Selection, period: Period, zones: Collection[str
     Columns: day, group and label (the reason), calls, tokens_in and tokens_out (all meters of that side), then the
     columns of METERS. Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, (), limits.row_query_days, by_price=False)
+    source = choose(selection, period, zones, (), limits.row_query_days, apart=ENDINGS)
     sums = {
         "calls": source.amount("calls"),
         "tokens_in": source.meters(INPUT_TOKENS),

@@ -9,7 +9,7 @@ from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.questions.calls import chosen_calls, outcome_word
-from collector.ledger.questions.cells import choose, chosen, plain, refuse_pruned
+from collector.ledger.questions.cells import ENDINGS, choose, chosen, plain, refuse_pruned
 from collector.ledger.questions.endings import Ending, ended
 from collector.ledger.schema import calls
 from collector.settings import Limits
@@ -20,7 +20,7 @@ def cost_by_outcome(selection: Selection, period: Period, zones: Collection[str]
 
     Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, (), limits.row_query_days, by_price=False)
+    source = choose(selection, period, zones, (), limits.row_query_days, apart=ENDINGS)
     number, outcome = source.amount("calls"), source.key("outcome")
     sums = {
         "calls": number,

@@ -22,7 +22,7 @@ def queue(selection: Selection, period: Period, zones: Collection[str], limits: 
     zone), tokens_in, tokens_out (all meters of that side), then the columns of METERS. `EVER` is a period of all calls.
     Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, {"model", "provider"}, limits.row_query_days)
+    source = choose(selection, period, zones, {"model", "provider"}, limits.row_query_days, apart=("reason",))
     keys = {name: source.key(name) for name in ("model", "provider", "reason")}
     sums = {
         "calls": source.amount("calls"),

@@ -13,7 +13,7 @@ from collector.core.outcomes import OUTCOME_CODES
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Source, choose, per_day
+from collector.ledger.questions.cells import ENDINGS, Source, choose, per_day
 from collector.settings import Limits
 
 CACHED_TOKENS = tuple(m.name for m in METERS.values() if m.unit == "token" and m.cache == "read")
@@ -59,4 +59,4 @@ def outcomes_per_day(selection: Selection, period: Period, zones: Collection[str
 
 
 def _source(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Source:
-    return choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, by_price=False)
+    return choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, apart=ENDINGS)

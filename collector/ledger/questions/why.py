@@ -102,7 +102,7 @@ def reported_by_price(selection: Selection, period: Period, zones: Collection[st
         select(
             source.day.label("day"),
             source.key("price").label("price_key"),
-            case((source.key("reason") != 0, 1), else_=0).label("unpriced"),
+            source.unpriced.label("unpriced"),
             *(func.sum(source.amount(name)).label(name) for name in ("reported_calls", "reported_cost")),
         )
         .where(chosen(selection, source), source.amount("reported_calls") > 0)
