@@ -181,6 +181,25 @@ def test_a_call_that_came_with_its_cost_is_left_unless_asked_for(tmp_path: Path)
     assert run(engine, BOOK, stated=True).changed == {}
 
 
+@pytest.mark.parametrize(("stated", "first"), [("cost=12", 12), ("unpriced_reason=nobody", None)])
+def test_a_cost_that_one_of_two_records_came_with_does_not_return_with_that_record(
+    tmp_path: Path, stated: str, first: int | None
+) -> None:
+    told = calls(f"""
+        12:00 openai m 1000/500 ok origin_id=r1 source=gateway quality=partial
+        12:00 openai m 1000/500 ok origin_id=r1 source=csv {stated}
+    """)
+    engine = store(tmp_path, told)
+    assert costs(engine) == [("m", first, first)]
+    run(engine, BOOK, stated=True)
+    told_why = adjustments(engine)
+    assert costs(engine)[0][1] == 25_000_000_000
+    store(tmp_path, [*told, call("12:01 openai m - unknown origin_id=r1 source=otlp user=ann")])
+    assert costs(engine) == [("m", 25_000_000_000, first or 25_000_000_000)]
+    assert adjustments(engine) == told_why
+    assert check(engine) == []
+
+
 def test_the_reason_of_a_call_that_stays_unpriced_is_brought_up_to_date(tmp_path: Path) -> None:
     engine = store(tmp_path, [call("12:00 openai new 5/5 ok audio_in=3")])
     report = run(engine, book(NEW))

@@ -88,7 +88,7 @@ def _bill_of(desk: Desk, group: merge.Group, known: Mapping[bytes, _Known]) -> t
 
 def _kept_charge(call: Call, before: _Known) -> Charged | None:
     row = before.row
-    was = merge.combine(merge.group(before.records)[0])
+    was = _told_of(before.records)
     if row[AT["cost_stated"]] or any(getattr(was, name) != getattr(call, name) for name in _PRICED_BY):
         return None
     if was.meters != call.meters and was.meters != {**call.meters, "requests": 1}:  # billed requests are not told
@@ -98,6 +98,12 @@ def _kept_charge(call: Call, before: _Known) -> Charged | None:
     )
 
 
+def _told_of(records: Sequence[Call]) -> Call:
+    """The call that the records of one call tell of."""
+    return merge.combine(merge.group(records)[0])
+
+
+_NO_COST = {"cost": None, "original_cost": None, "price": None, "unpriced_reason": None}
 _PRICED_BY = ("started_at", "model", "served_model", "provider", "service_tier", "key", "outcome")
 
 
@@ -197,6 +203,8 @@ def _with_records(desk: Desk, rows: Mapping[bytes, Row]) -> dict[bytes, _Known]:
     for at, row in rows.items():
         tries = attempts.get(at, [])
         told = [_decoder.decode(each[3]) for each in witnesses.get(at, [])]
+        if not row[AT["cost_stated"]] and told and merge.states_cost(_told_of(told)):
+            told = [msgspec.structs.replace(each, **_NO_COST) for each in told]  # `reprice` has charged it by the book
         found[at] = _Known(row, tries, told or [call_of(row, tries, text, bodies)])
     return found
 
