@@ -165,6 +165,22 @@ def test_the_origin_that_one_record_of_an_id_states_and_the_start_that_another_d
         engine.dispose()
 
 
+def test_images_that_one_record_only_counted_are_priced_when_another_knows_that_they_are_the_usage(
+    tmp_path: Path,
+) -> None:
+    """Of the same meters one says that no usage was reported, the other that this is all of it."""
+    told = calls("""
+        12:00 openai m - ok origin_id=r1 source=gateway images_in=1 quality=none
+        12:00 openai m - ok origin_id=r1 source=csv images_in=1 quality=exact
+    """)
+    for number, order in enumerate(itertools.permutations(told)):
+        for each in order:
+            engine = store(tmp_path / str(number), [each])
+        assert [row["cost_picousd"] for row in contents(engine)["v_calls"]] == [14_450_000_000]
+        assert check(engine) == []
+        engine.dispose()
+
+
 def test_three_sources_in_all_orders_are_one_row(tmp_path: Path) -> None:
     told = calls("""
         12:00 openai m 1/1 ok origin_id=r1 source=gateway quality=partial attempts=azure:provider_fault,openai:ok

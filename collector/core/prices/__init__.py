@@ -7,7 +7,7 @@
 """
 
 from collector.core.prices.arithmetic import LineItem, Priced, line_items, price_usage
-from collector.core.prices.book import Charge, PriceBook, Route, Source, Unpriced, charge, charge_by
+from collector.core.prices.book import Charge, PriceBook, Route, Source, Unpriced, charge, charge_by, has_usage
 from collector.core.prices.sets import IN_TOKENS, PER_IMAGE, PriceSet
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Unpriced",
     "charge",
     "charge_by",
+    "has_usage",
     "line_items",
     "price_usage",
 ]

@@ -293,7 +293,7 @@ def charge_by(call: Call, route: Route) -> Charge:
     A call that failed and reports no usage costs 0 and has no set. Any other without usage is unpriced: what
     it cost is unknown. A set that prices `requests` adds one request to the meters of a call that used anything.
     """
-    if not _has_usage(call):
+    if not has_usage(call):
         if call.outcome in _NEVER_CHARGED:
             return Charge(None, call.meters, 0, None)
         return Charge(None, call.meters, None, NO_USAGE)
@@ -317,7 +317,7 @@ def _chosen(call: Call, route: Route) -> PriceSet | Unpriced:
     return found or Unpriced(f"{_NOT_IN_FORCE} for {_named(call.model, call.provider)}")
 
 
-def _has_usage(call: Call) -> bool:
+def has_usage(call: Call) -> bool:
     """What is counted in request and answer says, alone, nothing of what the provider metered."""
     return call.quality != Quality.NONE or not call.meters.keys() <= _COUNTED
 

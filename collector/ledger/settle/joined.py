@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from collector.core.calls import Call
-from collector.core.prices import Charge
+from collector.core.prices import Charge, has_usage
 from collector.ledger import adjusted, merge, names, schema
 from collector.ledger.priced import bill, price_bodies
 from collector.ledger.rows import (
@@ -90,6 +90,8 @@ def _kept_charge(call: Call, before: _Known) -> Charged | None:
     row = before.row
     was = _told_of(before.records)
     if row[AT["cost_stated"]] or any(getattr(was, name) != getattr(call, name) for name in _PRICED_BY):
+        return None
+    if has_usage(was) != has_usage(call):
         return None
     if was.meters != call.meters and was.meters != {**call.meters, "requests": 1}:  # billed requests are not told
         return None
