@@ -16,6 +16,7 @@ from collector.finance.months import Month, month_named
 from collector.finance.sources import booked_lines
 from collector.finance.tally import Tally
 from collector.ledger.engines import sorting_on_disk
+from collector.ledger.questions.ask import AnyRow, total
 from collector.ledger.questions.booked import Books, books_of
 from collector.ledger.questions.why import priced_anew
 
@@ -112,6 +113,8 @@ def _priced_anew(connection: Connection, books: Books, month: Month, corrects: s
     """The re-pricings of a corrected month's calls after the close before this month's, and up to its own."""
     closes = [close.closed_at for close in books.closed if close.first_day < month.first_day]
     close, period = books.close_of(month.name), month_named(corrects, month.period.zone).period
+    days: dict[tuple[str, str], list[AnyRow]] = {}
     for row in connection.execute(priced_anew(period, closes[-1], close.closed_at if close else None)):
-        if row.cost or row.calls:
-            yield PricedAnew(row.who, row.why, row.calls, row.cost)
+        days.setdefault((row.who, row.why), []).append(row)
+    for (who, why), its in days.items():
+        yield PricedAnew(who, why, total(its, "calls"), total(its, "cost"))

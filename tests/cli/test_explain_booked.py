@@ -86,6 +86,20 @@ def test_a_closed_month_tells_what_it_corrected_then(run: Callable[..., Result],
     assert "booked in all: 0.015 USD" in october
 
 
+def test_corrections_may_be_more_than_64_bits_hold(tmp_path: Path) -> None:
+    """A hundred calls at 100,000 USD each, by a price that was a million times too high."""
+    dear, right = (PriceSet(model="m", prices={"input": price, "output": 0}, source="t") for price in (10**14, 10**8))
+    typo, corrected = (PriceBook([Files("t", [each], Names())]) for each in (dear, right))
+    table = "\n".join(f"2026-10-0{1 + n % 2}T12:00 openai m 1000/0 ok user=u{n}" for n in range(100))
+    engine = store(tmp_path, calls(table), book=typo)
+    close(engine, ZONES, "2026-10", "UTC", "ann", instant("2026-11-05T00:00"))
+    which = Which(parse_period("2026-10", "UTC", NOW_US))
+    reprice(engine, corrected, which, instant("2026-11-06T00:00"), Author("bob", "typo"))
+    told = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *NOVEMBER, "--booked"]).stdout
+    assert "-9999990 USD: 100 calls priced anew by bob, because: typo" in told
+    assert "arrived" not in told
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -88,6 +88,14 @@ def test_calls_attempts_spend_and_times(tmp_path: Path) -> None:
     assert found["callmeter_ledger_bytes"] > 10_000
 
 
+def test_spend_of_all_days_may_be_more_than_64_bits_hold(tmp_path: Path) -> None:
+    dear = [call(f"2026-10-0{1 + n % 2}T12:00 openai m 1/1 ok cost={10**17} user=u{n}") for n in range(100)]
+    store(tmp_path, dear).dispose()
+    found = samples(sources(tmp_path))
+    assert found["callmeter_spend_usd_total"] == 10_000_000
+    assert found["callmeter_calls_total{outcome=ok}"] == 100
+
+
 def test_what_waits_in_the_journal_is_told_before_and_after_there_is_a_ledger(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "journal", "gateway", Limits(), "interval")
     asked = sources(tmp_path)

@@ -11,10 +11,11 @@ _SUMS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fau
 
 
 def calls_by_outcome() -> Question:
-    """One row for each outcome: outcome (its code), calls, cost (picodollars)."""
+    """One row for each day and outcome: outcome (its code), calls, cost (picodollars); more of them may be too much for
+    64 bits."""
     u = day_totals.c
     sums = (func.sum(u.calls).label("calls"), func.sum(u.cost).label("cost"))
-    return select(u.outcome, *sums).where(u.zone == zone_id("UTC"), u.dimension == 0).group_by(u.outcome)
+    return select(u.outcome, *sums).where(u.zone == zone_id("UTC"), u.dimension == 0).group_by(u.day, u.outcome)
 
 
 def attempts_by_provider() -> Question:

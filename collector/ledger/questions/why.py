@@ -8,11 +8,11 @@ from collections.abc import Collection
 
 from sqlalchemy import case, func, literal, literal_column, select
 
-from collector.core.periods import Period
+from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import id_bytes, name_of
-from collector.ledger.questions.cells import choose, chosen
+from collector.ledger.questions.cells import choose, chosen, plain
 from collector.ledger.schema import adjustments, batches, calls, open_calls, price_sets, witnesses
 
 
@@ -66,7 +66,8 @@ def adjustments_of(call_id: str) -> Question:
 def priced_anew(period: Period, after_us: int, up_to_us: int | None) -> Question:
     """What `reprice` changed of a period's calls after an instant, and up to another one where there is one.
 
-    Columns: who, why, calls, cost (picodollars that it added); what a better record of the call has undone is left out.
+    Columns: who, why, calls, cost (picodollars that it added), by UTC day of the calls; what a better record of the
+    call has undone is left out.
     """
     a = adjustments.c
     who, why = name_of(a.who).label("who"), name_of(a.why).label("why")
@@ -77,7 +78,7 @@ def priced_anew(period: Period, after_us: int, up_to_us: int | None) -> Question
         select(who, why, func.count(a.call_id.distinct()).label("calls"), func.sum(added).label("cost"))
         .select_from(adjustments.join(calls, calls.c.id == a.call_id))
         .where(*within, *when, a.superseded.is_(None))
-        .group_by(a.who, a.why)
+        .group_by(a.who, a.why, calls.c.started_at // plain(DAY_S * SECOND_US))
         .order_by(func.min(a.at))
     )
 

@@ -6,6 +6,7 @@ Labels are bounded: names from outside beyond the largest of them are told toget
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -99,8 +100,10 @@ def refusals(counted: Mapping[str, int]) -> Metric:
 def calls(sums: Iterable[Any]) -> Iterator[Metric]:
     """Calls by outcome, and spend."""
     told = list(sums)
-    by_code = {row.outcome: row.calls for row in told}
-    found = {str(outcome): by_code.get(code, 0) for outcome, code in OUTCOME_CODES.items()}
+    by_code: Counter[int] = Counter()
+    for row in told:
+        by_code[row.outcome] += row.calls
+    found = {str(outcome): by_code[code] for outcome, code in OUTCOME_CODES.items()}
     yield _counter("callmeter_calls", "Calls in the ledger, by outcome.", found, "outcome")
     spend = CounterMetricFamily("callmeter_spend_usd", "Sum of cost of all priced calls.")
     spend.add_metric((), sum(row.cost for row in told) / PICODOLLARS)
