@@ -71,6 +71,8 @@ def restore(settings: Settings, file: Path) -> Content:
     for name, target in targets.items():
         if target.exists() and (target.is_file() or any(target.iterdir())):
             raise UsageError(f"{target} is there already: {name} is not overwritten, restore into an empty directory")
+        if (log := target.with_name(f"{target.name}-wal")).exists():  # SQLite would write it over what is restored
+            raise UsageError(f"{log} is the log of another {name}: restore into an empty directory")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _folder_beside(settings.data_dir / "restored") as folder:
         content = _read(file, folder)

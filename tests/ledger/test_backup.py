@@ -110,6 +110,19 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         restore(settings_of(tmp_path / "d"), file)
 
 
+@pytest.mark.parametrize("name", ["callmeter.db", "state.db"])
+def test_the_log_that_another_database_left_is_not_written_over_what_is_restored(name: str, tmp_path: Path) -> None:
+    """Its process died and its file was taken away: SQLite takes what it left for the log of any file of that name."""
+    settings, file = filled(tmp_path / "a"), tmp_path / "b.tar"
+    backup(settings, file, NOW_US)
+    left = tmp_path / "c" / f"{name}-wal"
+    left.parent.mkdir()
+    left.write_bytes(b"a log")
+    with pytest.raises(UsageError, match=rf"{name}-wal is the log of another {name}: restore into an empty directory"):
+        restore(settings_of(tmp_path / "c"), file)
+    assert sorted((tmp_path / "c").iterdir()) == [left]
+
+
 def test_an_ingest_that_goes_on_makes_a_backup_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = filled(tmp_path / "a")
     monkeypatch.setattr(backups, "LOCK_WAIT_S", 0.0)
