@@ -369,6 +369,9 @@ def test_workers_that_share_what_they_saw_know_what_one_would() -> None:
         ("Mon, 21 Sep 2026 14:13:00 GMT", 0),
         ("Mon, 21 Sep 2027 14:13:30 GMT", 3600),
         ("Mon, 99 Sep 2026 14:13:30 GMT", 0),
+        ("Mon, 21 Sep 2026 14:13:30 +9999999999999999", 0),
+        ("Mon, 21 Sep 99999999999999999999 14:13:30 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 -0000", 3600),
     ],
 )
 def test_a_retry_after_is_seconds_or_a_date(stated: str | None, seconds: int) -> None:

@@ -251,10 +251,10 @@ def wait_of(retry_after: str | None, now_us: int) -> int:
     if retry_after.strip().isdigit():
         return min(int(retry_after), MAX_WAIT_S)
     try:
-        date = parsedate_to_datetime(retry_after)
-    except ValueError:
+        until_us = int(parsedate_to_datetime(retry_after).timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
         return 0
-    return max(0, min(-(-int(date.timestamp() * 1_000_000 - now_us) // 1_000_000), MAX_WAIT_S))
+    return max(0, min(-(-(until_us - now_us) // 1_000_000), MAX_WAIT_S))
 
 
 def milliseconds(seconds: float) -> int:
