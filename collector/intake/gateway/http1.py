@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             return
         if self._body:
             self._buffered += len(data)
-            if self._buffered > HIGH_WATER_BYTES:
+            if self._buffered > HIGH_WATER_BYTES and not self.done:
                 self.hold(True)
         self._wake()
 
@@ -199,6 +199,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
+        if self.done:
+            raise MalformedAnswer("another answer follows the one that was asked for")
         self.status = self._parser.get_status_code()
         self._arrived = self.status >= 200 and self._failure is None
 
@@ -206,9 +208,10 @@ class Connection(asyncio.Protocol):
         if not self._arrived:
             self.headers = []
             return
-        assert self._parser is not None
+        assert self._parser is not None and self._transport is not None
         self.done = True
-        self.reusable = self.is_open and self._failure is None and bool(self._parser.should_keep_alive())
+        keeps = self.is_open and self._failure is None and self._parser.should_keep_alive()
+        self.reusable = bool(keeps) and not self._transport.get_write_buffer_size()  # an early answer leaves some
 
     def _hold_head(self, length: int) -> None:
         """The head has begun, and its end has not come with this data."""
