@@ -45,11 +45,12 @@ def test_headers_over_their_limit_are_refused(tmp_path: Path) -> None:
     assert calls(tmp_path) == []
 
 
-def test_a_body_that_never_comes_to_its_end_is_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [[b'{"model"'], []], ids=["a part", "nothing"])
+def test_a_body_that_never_comes_to_its_end_is_given_up(begun: list[bytes], tmp_path: Path) -> None:
     async def run() -> None:
         async with inside(tmp_path, total_timeout_s=0.05) as gateway:
             client = Asking(QUESTION)
-            parts = [{"type": "http.request", "body": b'{"model"', "more_body": True}]
+            parts = [{"type": "http.request", "body": body, "more_body": True} for body in begun]
 
             async def receive() -> Any:
                 return parts.pop() if parts else await client._left.wait()

@@ -82,27 +82,25 @@ class Client:
         return body
 
     async def _received(self, limits: Limits, timeout_s: float) -> bytes:
-        message = await self._receive()
-        pieces = [message.get("body", b"")]
-        if message.get("more_body"):
-            try:
-                async with asyncio.timeout(timeout_s):
-                    message = await self._rest(pieces, limits.max_body_bytes)
-            except TimeoutError:
-                told = f"the body had not arrived after {timeout_s:g} seconds: send it faster"
-                raise Refusal(408, "timeout", told) from None
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await self._last_of(pieces, limits.max_body_bytes)
+        except TimeoutError:
+            told = f"the body had not arrived after {timeout_s:g} seconds: send it faster"
+            raise Refusal(408, "timeout", told) from None
         if message["type"] != "http.request":
             raise ClientGone
         return b"".join(pieces)
 
-    async def _rest(self, pieces: list[bytes], max_bytes: int) -> Message:
-        length = len(pieces[0])
-        message: Message = {"type": "http.request", "more_body": True}
-        while message.get("more_body") and length <= max_bytes:
+    async def _last_of(self, pieces: list[bytes], max_bytes: int) -> Message:
+        length = 0
+        while True:
             message = await self._receive()
             pieces.append(message.get("body", b""))
             length += len(pieces[-1])
-        return message
+            if not message.get("more_body") or length > max_bytes:
+                return message
 
     def watch(self, ending: Ending) -> None:
         """From now on, end the call when the client leaves."""
