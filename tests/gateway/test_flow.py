@@ -21,13 +21,14 @@ END = part("", "stop") + USAGE_EVENT + live.DONE
 
 
 class Flood:
-    """A provider's script that sends as fast as it is let; `sent` counts its pieces."""
+    """A provider's script that sends as fast as it is let, after `begin`; `sent` counts its pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: bytes = b"") -> None:
+        self.begin = begin
         self.sent = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(STREAM_HEAD)
+        writer.write(STREAM_HEAD + self.begin)
         for _ in range(PIECES):
             writer.write(chunk(PIECE))
             await writer.drain()
@@ -56,9 +57,10 @@ class Reluctant(inside.Asking):
         await super().send(message)
 
 
-def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begin", [b"", chunk(part("w" * 12_000_000))], ids=["words", "a picture first"])
+def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(begin: bytes, tmp_path: Path) -> None:
     async def main() -> None:
-        flood = Flood()
+        flood = Flood(begin)
         async with live.gateway(tmp_path, Provider(flood)) as gateway:
             with socket.socket() as client:
                 client.setblocking(False)

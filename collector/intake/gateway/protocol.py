@@ -46,6 +46,8 @@ class RequestLine:
 
     def held_by(self, hold: Hold | None) -> None:
         self._protocol.on_pressure = hold
+        if hold is not None and self._protocol.flow.write_paused:  # by what was written before
+            hold(True)
 
 
 class Protocol(Guarded):
