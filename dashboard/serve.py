@@ -36,9 +36,12 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises UsageError when the port is taken or not allowed."""
+    """A listening socket. Raises UsageError when the port is taken or not allowed.
+
+    Its protocol is named, as asyncio sends at once (TCP_NODELAY) only where it reads that the socket is one of TCP.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    listener = socket.socket(family, proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -1,6 +1,7 @@
 """Who is let in: by which names, after which sign-in, as whom; asked of the middleware as a server asks it."""
 
 import asyncio
+import socket
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -272,3 +273,21 @@ def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
         port = first.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port} at 127.0.0.1 is in use: choose another one with --port"):
             listen("127.0.0.1", port)
+
+
+def test_what_is_sent_does_not_wait_for_more() -> None:
+    async def of_a_visit() -> int:
+        seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def visited(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            its = writer.get_extra_info("socket")
+            seen.set_result(its.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen("127.0.0.1", 0) as listener:
+            async with await asyncio.start_server(visited, sock=listener):
+                _, ours = await asyncio.open_connection(*listener.getsockname())
+                ours.close()
+                return await seen
+
+    assert asyncio.run(of_a_visit())
