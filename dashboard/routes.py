@@ -1,10 +1,7 @@
 """Own routes beside Streamlit's: the CSV, streamed from the ledger, and a sign of life."""
 
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.util import find_spec
 from itertools import chain
-from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +14,7 @@ from collector.core.selection import Selection, from_query, period_of, to_query
 from collector.finance import export
 from collector.finance.months import month_named
 from collector.ledger.questions.booked import books
+from dashboard.page import html
 
 CSV_PATH, MONTH_PATH = "/export.csv", "/month.csv"
 BY = ("day", "model", "provider")
@@ -97,30 +95,9 @@ async def alive(_: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """Streamlit's page, told where its server is: at a page's own path it would first look below that, in vain."""
-    return HTMLResponse(_page(request.url.path in WITH_CHARTS), headers={"cache-control": "no-cache"})
+    return HTMLResponse(html(request.url.path in WITH_CHARTS), headers={"cache-control": "no-cache"})
 
 
-@lru_cache
-def _page(has_charts: bool) -> str:
-    """The HTML; with charts, what draws them is read while the page's script still runs, and not after it."""
-    found = find_spec("streamlit")
-    static = Path(str(found and found.origin)).parent / "static"
-    html = (static / "index.html").read_text()
-    drawing = [f"./{path.relative_to(static)}" for path in static.glob(_DRAWING) if has_charts]
-    early = "".join(_EARLY.format(path) for path in drawing)
-    titled = html.replace("<title>Streamlit</title>", f"<title>callmeter</title>\n    {_HERE}")
-    return titled.replace("</head>", f"{early}</head>")  # after Streamlit's own script, which has to run first
-
-
-_DRAWING = "static/js/PlotlyChart.*.js"
-# With both it connects at once, without asking for them first; no other site may send the page messages.
-_HERE = """<script>window.__streamlit = {
-      BACKEND_BASE_URL: window.location.origin,
-      HOST_CONFIG: { allowedOrigins: [window.location.origin], useExternalAuthToken: false, metricsUrl: "" },
-    }</script>"""
-_EARLY = """  <link rel="modulepreload" crossorigin href="{0}">
-    <script type="module">import("{0}")</script>
-  """
 ROUTES: list[BaseRoute] = [
     Route(CSV_PATH, export_csv),
     Route(MONTH_PATH, month_csv),

@@ -111,9 +111,10 @@ def asgi_app(its: Dashboard) -> Gate:
     import streamlit as st
     from streamlit.web import bootstrap
 
+    from dashboard.assets import Assets
     from dashboard.routes import ROUTES
     from dashboard.theme import streamlit_config
 
     options = {**streamlit_config(), "server.allowedHosts": list(host_names(its))}
     bootstrap.load_config_options(options)
-    return Gate(st.App(SCRIPT, routes=ROUTES), its)
+    return Gate(Assets(st.App(SCRIPT, routes=ROUTES)), its)
