@@ -208,7 +208,8 @@ class Connection(asyncio.Protocol):
         if not self._arrived:
             self.headers = []
             return
-        assert self._parser is not None and self._transport is not None
+        assert self._parser is not None
+        assert self._transport is not None
         self.done = True
         keeps = self.is_open and self._failure is None and self._parser.should_keep_alive()
         self.reusable = bool(keeps) and not self._transport.get_write_buffer_size()  # an early answer leaves some
