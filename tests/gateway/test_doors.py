@@ -2,6 +2,7 @@
 
 import re
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_a_key_is_named_the_same_while_the_secret_stays_and_never_told(tmp_path:
     assert KeyNames(b"another secret!!").name("sk-secret-key") != name
     assert name.startswith("hmac:")
     assert len(name) == 5 + 16
+
+
+def test_keys_as_long_as_a_page_are_named_and_not_kept() -> None:
+    names = KeyNames(b"x" * 32)
+    assert names.name("k" * 60_000) == names.name("k" * 60_000)
+    tracemalloc.start()
+    for n in range(100):
+        names.name(f"{n}" + "k" * 60_000)
+    assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    tracemalloc.stop()
 
 
 def test_the_secret_is_for_its_owner_only(tmp_path: Path) -> None:

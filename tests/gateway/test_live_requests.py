@@ -25,6 +25,8 @@ BAD_BODIES: dict[str, tuple[object, int, str, str, str | None]] = {
     "no model": ({"messages": []}, 400, "invalid_request", "`model` is missing", "model"),
     "a model of spaces": (chat(model="  "), 400, "invalid_request", "`model` is missing", "model"),
     "a model that is a number": (chat(model=17), 400, "invalid_request", "17", "model"),
+    "a model of a page": (chat(model="m" * 257), 400, "invalid_request", "257 characters", "model"),
+    "a page among models": (chat(models=["m" * 257]), 400, "invalid_request", "257 characters", "models"),
     "an unknown model": (chat(model="gpt-99"), 404, "model_not_found", "'gpt-99'", "model"),
     "stream as text": (chat(stream="yes"), 400, "invalid_request", '"yes"', "stream"),
     "messages as text": (chat(messages="hi"), 400, "invalid_request", '"hi"', "messages"),

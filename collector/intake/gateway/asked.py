@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Raw
 
+from collector.core.calls import MAX_NAME_CHARS
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.lenient import UNREADABLE, mended
 from collector.intake.gateway.operations import Operation
@@ -154,7 +155,15 @@ def _model(members: Members) -> str:
         model = models[0] if models else None
     if not model or not model.strip():
         _refuse('`model` is missing: name one, such as "model": "openai/gpt-4-turbo"', "model")
+    check_name(model, "model")
     return model
+
+
+def check_name(model: str, member: str) -> None:
+    """Refuse a model's name that is too long to be recorded, and to be remembered (400)."""
+    if len(model) > MAX_NAME_CHARS:
+        message = f"`{member}` names a model with {len(model)} characters, more than {MAX_NAME_CHARS}: shorten it"
+        _refuse(message, member)
 
 
 def without_suffix(model: str) -> tuple[str, str]:

@@ -80,7 +80,9 @@ class KeyNames:
             if len(self._known) >= MAX_KNOWN_KEYS:
                 self._known.clear()
             digest = hmac.new(self._secret, key.encode(), sha256).hexdigest()
-            known = self._known[key] = f"hmac:{digest[:KEY_DIGITS]}"
+            known = f"hmac:{digest[:KEY_DIGITS]}"
+            if len(key) <= _REMEMBERED_BYTES:
+                self._known[key] = known
         return known
 
 

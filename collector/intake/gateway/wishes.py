@@ -13,7 +13,7 @@ import msgspec
 from collector.core.errors import InputError
 from collector.core.latency import SHARES
 from collector.core.money import parse_unit_price
-from collector.intake.gateway.asked import Asked, without_suffix
+from collector.intake.gateway.asked import Asked, check_name, without_suffix
 from collector.intake.gateway.errors import Refusal
 
 SORTS = ("price", "throughput", "latency", "exacto")
@@ -132,6 +132,8 @@ def _models(asked: Asked, max_names: int) -> tuple[tuple[str, str], ...]:
     except (msgspec.MsgspecError, ValueError):
         _refuse("models", "is not a list of model names: send a list of strings or leave it out")
     _check_length(stated, "models", max_names)
+    for name in stated:
+        check_name(name, "models")
     return tuple(dict.fromkeys([first, *(without_suffix(name) for name in stated if name.strip())]))
 
 
