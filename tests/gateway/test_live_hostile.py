@@ -153,6 +153,22 @@ def test_a_plain_answer_goes_on_byte_for_byte(tmp_path: Path) -> None:
     assert (call.outcome, call.meters) == (Outcome.OK, METERS)
 
 
+def test_comments_that_never_lead_to_an_event_are_not_held(tmp_path: Path) -> None:
+    sent = []
+
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        while not writer.is_closing():
+            sent.append(chunk(b": wait\n\n" + b": " + b"x" * 30_000 + b"\n\n"))
+            writer.write(sent[-1])
+            await writer.drain()
+
+    reply, call = asked(tmp_path, chat(stream=True), Provider(script))
+    assert (reply.status, reply.error["code"]) == (502, "malformed_answer")
+    assert (call.outcome, call.error_type) == (Outcome.PROVIDER_FAULT, "malformed_answer")
+    assert sum(map(len, sent)) < 32 << 20  # what sockets hold
+
+
 # What comes in place of, or after, the first event; the status; the recorded error type.
 STREAMS = {
     "HTML": (stream(HTML), 502, "empty_stream"),

@@ -220,6 +220,8 @@ class Trial:
             self.head += passage.feed(chunk) if chunk else passage.finish()
             if not chunk:
                 break
+            if passage.first is None and len(self.head) > self.settings.limits.max_header_bytes:
+                self.fail("malformed_answer", failure="malformed")  # comments without end
         if passage.first is not None:
             self.first_at = time.monotonic()
         if passage.faulty:
