@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from collector.core.outcomes import Outcome
 from collector.core.periods import SECOND_US
 from collector.intake.gateway.health import Health
-from collector.intake.gateway.shared.fared import Ended, Fared
+from collector.intake.gateway.shared.fared import MAX_ENDPOINTS, Ended, Fared
 
 ATTEMPTS = st.lists(
     st.tuples(
@@ -44,3 +44,13 @@ def test_asked_after_every_attempt_or_only_at_the_end_the_health_is_the_same(
         assert (seen.state, seen.wait_until_us) == (expected.state, expected.wait_until_us)
         if with_times:
             assert seen == expected
+
+
+def test_waits_that_are_over_are_forgotten_and_so_are_more_than_there_can_be_endpoints() -> None:
+    """A provider that takes any model may ask to wait under every name that anybody makes up."""
+    fared, now_us = Fared(), 1_000_000 * SECOND_US
+    for n in range(2 * MAX_ENDPOINTS):
+        fared.add(Ended(f"p m{n}", Outcome.RATE_LIMITED, now_us, wait_until_us=now_us + (1 + n % 2) * SECOND_US))
+    assert len(fared.waits(now_us)) == MAX_ENDPOINTS
+    assert len(fared.waits(now_us + SECOND_US)) == MAX_ENDPOINTS // 2
+    assert fared.waits(now_us + 2 * SECOND_US) == {}

@@ -351,7 +351,7 @@ def test_workers_that_share_what_they_saw_know_what_one_would() -> None:
     for fared in (one, other):
         for place, slot in fared.take().items():
             saved.setdefault(place, Slot()).merge(slot)
-    one.learn(saved, other.waits())
+    one.learn(saved, other.waits(NOW_US))
     at = NOW_US + 41 * S
     assert one.of(["p m"], at, with_times=True) == alone.of(["p m"], at, with_times=True)
 

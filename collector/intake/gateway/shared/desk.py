@@ -234,7 +234,7 @@ class Shared:
     async def _save(self) -> None:
         """Save and read in a thread what this worker and the others have seen since the last time."""
         now_us = time.time_ns() // 1000
-        taken, waits, served = self.fared.take(), self.fared.waits(), self._served.take()
+        taken, waits, served = self.fared.take(), self.fared.waits(now_us), self._served.take()
         turned_away, self._turned_away = self._turned_away, {}
         since = now_us // (SLOT_S * 1_000_000) - health.RECENT_SLOTS
 

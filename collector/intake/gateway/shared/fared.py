@@ -99,7 +99,7 @@ class Fared:
         self._slot(ended.endpoint, number).add(ended)
         self.unsaved.setdefault((ended.endpoint, number), Slot()).add(ended)
         if ended.wait_until_us and not ended.is_callers_key:
-            self._waits[ended.endpoint] = max(ended.wait_until_us, self._waits.get(ended.endpoint, 0))
+            self._wait(ended.endpoint, ended.wait_until_us)
         known = self._known.get(ended.endpoint)
         if known is not None and not (known.stays and ended.outcome is Outcome.OK):
             del self._known[ended.endpoint]
@@ -113,8 +113,9 @@ class Fared:
                 found[endpoint] = self._health(endpoint, number, with_times)
         return found
 
-    def waits(self) -> dict[str, int]:
-        """Until when endpoints asked not to be asked, in microseconds."""
+    def waits(self, now_us: int) -> dict[str, int]:
+        """Until when endpoints ask not to be asked, in microseconds; what is over is forgotten."""
+        self._waits = {endpoint: until_us for endpoint, until_us in self._waits.items() if until_us > now_us}
         return dict(self._waits)
 
     def take(self) -> Saved:
@@ -135,8 +136,14 @@ class Fared:
             if own := self.unsaved.get((endpoint, number)):
                 slot.merge(own)
         for endpoint, until_us in waits.items():
-            self._waits[endpoint] = max(until_us, self._waits.get(endpoint, 0))
+            self._wait(endpoint, until_us)
         self._known.clear()
+
+    def _wait(self, endpoint: str, until_us: int) -> None:
+        known = self._waits.pop(endpoint, 0)
+        if len(self._waits) >= MAX_ENDPOINTS:
+            self._waits.pop(next(iter(self._waits)))
+        self._waits[endpoint] = max(until_us, known)
 
     def _slot(self, endpoint: str, number: int) -> Slot:
         slots = self._slots.get(endpoint)
