@@ -4,7 +4,8 @@
      ├─ UsageError      wrong use or settings: exit code 2
      │   └─ SettingsError
      ├─ InputError      input that cannot be read: exit code 1
-     │   └─ PriceError
+     │   ├─ PriceError
+     │   └─ TooDear     more money than sums can hold
      ├─ LedgerError     the ledger is missing, newer than the code, or damaged: exit code 1
      ├─ SourceError     a provider's API or a status page did not answer as it should: exit code 1
      ├─ StateError      state.db is locked or of a newer version: exit code 1
@@ -39,6 +40,10 @@ class InputError(CallmeterError):
 
 class PriceError(InputError):
     """A price entry contradicts itself or another one."""
+
+
+class TooDear(InputError):
+    """A sum of money is more than the ledger can hold: a price or a count is absurd."""
 
 
 class SourceError(CallmeterError):

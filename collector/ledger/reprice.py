@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from collector.core.calls import QUALITIES, Call
-from collector.core.errors import InputError
+from collector.core.errors import InputError, TooDear
 from collector.core.money import format_usd
 from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import Period, day_number, format_day
 from collector.core.prices import Charge, PriceBook, PriceSet, charge
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
+from collector.ledger.ceiling import TOO_DEAR, refuse_dear_days
 from collector.ledger.cells import Cells, Progress, health_floor
 from collector.ledger.cells.tables import USAGE_TABLES
 from collector.ledger.priced import PriceSets, too_dear
@@ -301,7 +302,15 @@ class _Run:
             adjustments.append((row[0], row[0], self._now_us, batch, who, why, *links, row[_STATED]))
         connection.exec_driver_sql(_UPDATE, updates)
         connection.exec_driver_sql(_ADJUST, adjustments)
-        cells.write(connection, _USAGE_TABLES)
+        self._write_cells(connection, cells, [row[1] for row, _ in changes])
+
+    def _write_cells(self, connection: Connection, cells: Cells, started: Sequence[int]) -> None:
+        try:
+            cells.write(connection, _USAGE_TABLES)
+            refuse_dear_days(connection, started)
+        except (TooDear, OverflowError):
+            first, last = (format_day(day_number(us, "UTC")) for us in (started[0], started[-1]))
+            raise InputError(f"{TOO_DEAR}, by what those from {first} to {last} would cost: correct it") from None
 
 
 def _priced_by(charged: Charge) -> PriceSet | None:

@@ -13,13 +13,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from collector.core.errors import InputError
+from collector.core.errors import InputError, TooDear
 from collector.core.outcomes import Outcome
 from collector.core.prices import PriceBook
 from collector.ledger import engines, journal, schema
+from collector.ledger.ceiling import refuse_dear_days
 from collector.ledger.cells import Cells, declare, raise_floor
 from collector.ledger.ingest.account import Account
-from collector.ledger.ingest.sorting import MAX_REJECT_BYTES, Records, Sorted, refuse, sort
+from collector.ledger.ingest.sorting import MAX_REJECT_BYTES, Records, Sorted, refuse, sort, unpriced
 from collector.ledger.ingest.writing import count_open, open_calls, open_ids, write_beside, write_rejects
 from collector.ledger.journal import Close
 from collector.ledger.names import Names
@@ -146,11 +147,20 @@ class _Drain:
             self._commit(account, records, end)
         except _BAD_RECORD as error:
             if len(records) == 1:
-                self._commit(account, records, end, refusal=f"cannot be stored: {error}")
+                self._store_last(account, records, end, error)
                 return
             half = len(records) // 2
             self._store(account, records[:half], min(records[half][0], end))
             self._store(account, records[half:], end)
+
+    def _store_last(self, account: Account, records: Records, end: int, error: Exception) -> None:
+        """The one record that made a batch fail: without its cost, if that is what is too much; else it is listed."""
+        try:
+            if not isinstance(error, TooDear):
+                raise error
+            self._commit(account, unpriced(records, str(error)), end)
+        except _BAD_RECORD as still:
+            self._commit(account, records, end, refusal=f"cannot be stored: {still}")
 
     def _commit(self, account: Account, records: Records, end: int, refusal: str | None = None) -> None:
         """`refusal` is why the only one of these records is counted and listed, and not stored."""
@@ -190,6 +200,7 @@ class _Drain:
         desk = Desk(connection, self._book, self._names, self._price_sets, cells, key[0] if key else 0)
         settled = settle(desk, found.arrivals)
         cells.write(connection)
+        refuse_dear_days(connection, [call.started_at for call in found.arrivals])
         account.stored += settled.stored
         account.merged += settled.merged
         account.rejected += len(settled.rejected)

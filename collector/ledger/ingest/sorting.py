@@ -49,6 +49,11 @@ def sort(account: Account, were_open: set[str], records: Records) -> Sorted:
     return found
 
 
+def unpriced(records: Records, reason: str) -> Records:
+    """The records with a reason in place of what their calls cost."""
+    return [(at, _unpriced(each, reason) if isinstance(each, Close | Whole) else each) for at, each in records]
+
+
 def refuse(account: Account, found: Sorted, reason: str) -> None:
     """Lists what was to be stored instead. A call whose opening is refused is missing until its close tells of it."""
     for at, call in zip(found.places, found.arrivals, strict=True):
@@ -65,6 +70,11 @@ def miss(account: Account, found: Sorted, at: int, opening: Opening, reason: str
     """Lists an opening that cannot be kept: its call is missing until its close tells of it."""
     found.rejects.append((at, None, reason, opening.body[:MAX_REJECT_BYTES]))
     account.missing += 1
+
+
+def _unpriced(record: Close | Whole, reason: str) -> Close | Whole:
+    bare = msgspec.structs.replace(record.call, cost=None, original_cost=None, price=None, unpriced_reason=reason)
+    return msgspec.structs.replace(record, call=bare)
 
 
 def _sort_other(account: Account, found: Sorted, at: int, record: Reject | Uncounted | Beside | Unreadable) -> None:
