@@ -228,3 +228,25 @@ def test_a_disk_that_fails_while_a_call_is_closed_is_told_and_the_close_can_be_t
     writer.close(ticket, call(1))
     writer.stop()
     assert everything(tmp_path) == [Open(1, call(1)), Close(call(1))]
+
+
+def test_a_disk_that_does_not_take_unused_room_back_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int, length: int) -> None:
+        raise OSError(30, "Read-only file system")
+
+    writer = Writer(tmp_path, "gateway", Limits(segment_bytes=1), tick_s=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fail)
+        for n in (1, 2):
+            writer.close(writer.open(call(n)), call(n))
+        first = segments(tmp_path)[0]
+        eventually(lambda: is_abandoned(first))
+    syncing = threading.Thread(target=writer.sync, daemon=True)
+    writer.whole(call(3))
+    syncing.start()
+    syncing.join(20)
+    assert not syncing.is_alive()
+    writer.stop()
+    assert ids_closed(everything(tmp_path)) == ids_opened(everything(tmp_path)) == {call(1).id, call(2).id}

@@ -270,7 +270,8 @@ class Writer:
             with contextlib.suppress(JournalFailed):  # told to those who wait; there may be none now
                 self._flush_held()
             for segment in self._ended():
-                segment.release()
+                with contextlib.suppress(OSError):  # a reader stops at the room that was not used, too
+                    segment.release()
 
     def _ended(self) -> list[Segment]:
         """Segments that are full, old or damaged and have no open call any more; nothing is kept of them."""
