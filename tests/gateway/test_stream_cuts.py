@@ -16,6 +16,7 @@ from collector.intake.gateway.stream import Passage
 from collector.settings import Limits
 
 CHAT = next(operation for operation in OPERATIONS if operation.name == "chat")
+MESSAGES = next(operation for operation in OPERATIONS if operation.name == "messages")
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 
 
@@ -132,3 +133,16 @@ def test_an_error_is_held_back_and_what_came_before_it_goes_on() -> None:
 def test_a_part_that_is_no_json_is_noticed_among_plain_ones() -> None:
     sent = stream([HEAD, *WORDS], done=False) + b'data: {"id": "chatcmpl-1", "choices": [\n\n' + stream([END])
     assert carried(sent, [], drops_usage=True)[3].malformed
+
+
+def test_what_a_long_stream_began_with_is_read_although_comments_came_before_it() -> None:
+    passage = Passage(MESSAGES, Limits(max_stream_copy_bytes=1000), False, None)
+    begin = {"id": "msg-1", "model": "m-2026", "usage": {"input_tokens": 9, "output_tokens": 1}}
+    word = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}}
+    finish = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}}
+    passage.feed(b": OPENROUTER PROCESSING\n\n")
+    for each in ({"type": "message_start", "message": begin}, *[word] * 100, finish, {"type": "message_stop"}):
+        passage.feed(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode())
+    seen = passage.seen()
+    assert (seen.origin_id, seen.served_model, seen.finish_reason) == ("msg-1", "m-2026", "end_turn")
+    assert seen.usage == {"input_tokens": 9, "output_tokens": 4}

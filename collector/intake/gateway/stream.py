@@ -6,7 +6,7 @@ from collections import deque
 from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object
 from collector.intake.gateway.completing import Completing
 from collector.intake.gateway.operations import Operation
-from collector.intake.gateway.sse import Cutter, cut_first, data_of
+from collector.intake.gateway.sse import Cutter, all_data, cut_first, data_of
 from collector.settings import Limits
 
 _OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
@@ -132,4 +132,5 @@ class Passage:
         while self._copied > self._max_copy_bytes and len(self._copy) > 1:
             dropped = self._copy.popleft()
             self._copied -= len(dropped)
-            self._first_events = self._first_events or dropped  # names the answer's id and model
+            if not self._first_events and all_data(dropped):  # they name the answer's id and model, comments nothing
+                self._first_events = dropped
