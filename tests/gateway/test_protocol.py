@@ -175,3 +175,18 @@ def test_nothing_is_written_to_a_client_that_has_gone() -> None:
 
     protocols: list[Protocol] = []
     assert spoken(request(), app=late, use=protocols.append).written == []
+
+
+def test_an_answer_that_is_to_be_written_soon_goes_out_before_the_server_stops() -> None:
+    async def last(client: Client, body: bytes) -> None:
+        await echo(client, body)
+        protocols[0].shutdown()
+
+    def beside_others(protocol: Protocol) -> None:
+        protocols.append(protocol)
+        protocol.tasks.update(asyncio.get_running_loop().create_task(asyncio.sleep(0.1)) for _ in range(2))
+
+    protocols: list[Protocol] = []
+    transport = spoken(request(), app=last, use=beside_others)
+    assert Answers(transport.written).found[0][2] == b"you said {}"
+    assert transport.is_closed

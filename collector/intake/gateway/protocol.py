@@ -59,6 +59,10 @@ class Protocol(Guarded):
         super().on_headers_complete()
         self.scope["extensions"] = {LINE: RequestLine(self, self.cycle)}  # type: ignore[dict-item]
 
+    def shutdown(self) -> None:
+        """The server stops: hang up, where no call runs, once all is written that was to be written soon."""
+        self.loop.call_soon(super().shutdown)
+
     def write_soon(self, data: bytes) -> None:
         """Beside other calls after their work of this turn: whoever is woken by one answer then finds more."""
         if len(self.tasks) > 1:
