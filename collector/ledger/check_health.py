@@ -27,7 +27,9 @@ def copy_pruned(connection: Connection, shadow: Connection) -> None:
 def health_differences(connection: Connection, shadow: Connection, span: Span) -> Iterator[str]:
     """Differences between the health cells of a span and those that `shadow` holds, made anew from the rows."""
     columns = [column.name for column in schema.health.columns]
-    query = sa.select(schema.health).where(_within(span)).order_by(*schema.health.primary_key.columns)
+    query = (
+        sa.select(schema.health).where(_within(span)).order_by(*(schema.health.c[key] for key in schema.HEALTH_KEYS))
+    )
     kept, made = (each.execute(query.execution_options(yield_per=1000)) for each in (connection, shadow))
     coarse = _Coarse(connection)
     for key, cell, told in _side_by_side(map(tuple, kept), map(tuple, made)):

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -240,27 +241,28 @@ HEALTH_COUNTS = (
 )
 
 
-def _health(name: str) -> Table:
+def _health(name: str, *order: str) -> Table:
     return Table(
         name,
         metadata,
-        *(Column(key, Integer, primary_key=True, autoincrement=False) for key in _HEALTH_KEYS),
+        *(Column(key, Integer, nullable=False) for key in HEALTH_KEYS),
         *(Column(count, BigInteger, nullable=False) for count in HEALTH_COUNTS),
         Column("latency", LargeBinary),  # log-bucket histograms, see core.histograms
         Column("first_token", LargeBinary),
         Column("throughput", LargeBinary),
+        PrimaryKeyConstraint(*order),
         sqlite_with_rowid=False,
     )
 
 
 # grain: 0 five minutes, 1 hours, or the names.id of a declared zone (then bucket is a day).
 # Attempts count at their own provider and model; a call's first and last outcome at that attempt's provider.
-_HEALTH_KEYS = ("grain", "bucket", "model", "provider")
-health = _health("health")
+HEALTH_KEYS = ("grain", "bucket", "model", "provider")
+health = _health("health", "grain", "bucket", "provider", "model")
 
 # What pruned calls and probes had added to the day cells in UTC: rows + pruned = cells.
 pruned_days = _cell("pruned_days", "zone", "day", "model", "provider", "app", "key", "price", "reason", "outcome")
-pruned_health = _health("pruned_health")
+pruned_health = _health("pruned_health", *HEALTH_KEYS)
 
 # Pruned records that would be known again: 63 bits of the digest of an id, or of provider and origin id (origin_key).
 identities = Table(

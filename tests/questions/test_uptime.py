@@ -1,4 +1,9 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.core.errors import UsageError
 from collector.core.periods import parse_day, parse_period
@@ -94,17 +99,38 @@ def test_no_attempt_is_lost_or_doubled_where_five_minutes_give_way_to_hours(tmp_
     assert sum(row.ok + row.provider_fault + row.rate_limited + row.other for row in found) == 10
 
 
-def test_outages_are_found_in_the_buckets_near_bad_ones_as_in_all_of_them(tmp_path):
-    fates = {"a": "+-+++--+.+-", "b": "++++++++++-", "c": "+++", "d": "--.--+++++-"}
+fates = st.text("+-.", min_size=1, max_size=24)  # of each hour: all ok, all failed, nothing tried
+
+
+@given(st.lists(fates, min_size=1, max_size=4), st.sampled_from(["1h", "5m"]), st.sampled_from([(), ("m",)]))
+@settings(max_examples=30, deadline=None)
+def test_outages_are_found_in_the_buckets_near_bad_ones_as_in_all_of_them(told, bucket, models):
     lines = [
-        f"{hour:02d}:{minute:02d} {name} m 1/1 {'ok' if fate == '+' else 'provider_fault'}"
-        for name, row in fates.items()
-        for hour, fate in enumerate(row)
+        f"{at * step // 60:02d}:{at * step % 60 + minute:02d} p{name} {model} 1/1 {ends[fate]}"
+        for ends in [{"+": "ok", "-": "provider_fault"}]
+        for name, row in enumerate(told)
+        for step in [{"1h": 60, "5m": 5}[bucket]]
+        for at, fate in enumerate(row)
         if fate != "."
-        for minute in range(10)
+        for minute in range(5)
+        for model in ("m", "other")
     ]
-    engine = store(tmp_path, calls("\n".join(lines)), now_us=instant("2026-10-02T00:00"))
-    every, near = (ask(engine, question, "1h") for question in (uptime.provider_uptime, uptime.outage_buckets))
-    assert found(near, "1h") == found(every, "1h")
-    assert [out.provider for out in found(near, "1h")] == ["a", "b", "d", "a", "a", "d"]
-    assert (len(near), len(every)) == (13, 34)
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls("\n".join(lines)), now_us=instant("2026-10-02T00:00"))
+        every, near = (
+            ask(engine, question, bucket, models=models) for question in (uptime.provider_uptime, uptime.outage_buckets)
+        )
+        assert found(near, bucket) == found(every, bucket)
+        engine.dispose()
+
+
+@pytest.mark.parametrize("now", ["2026-10-02T00:00", "2026-10-09T12:07", "2026-10-09T12:30", "2026-10-20T00:00"])
+def test_outages_are_found_where_five_minutes_give_way_to_hours(tmp_path, now):
+    lines = [
+        f"{hour}:{minute:02d} a m 1/1 {'ok' if minute > 40 or hour == 14 else 'provider_fault'}"
+        for hour in range(10, 16)
+        for minute in range(60)
+    ]
+    engine = store(tmp_path, calls("\n".join(lines)), now_us=instant(now))
+    every, near = (ask(engine, question, "5m") for question in (uptime.provider_uptime, uptime.outage_buckets))
+    assert found(near, "5m") == found(every, "5m") != []

@@ -19,7 +19,7 @@ SUMS = tuple(column.name for column in schema.usage_days.columns if not column.p
 
 HealthKey = tuple[int, int, int, int]  # grain, bucket, model, provider
 
-_HEALTH_KEYS = ", ".join(column.name for column in schema.health.primary_key.columns)
+_HEALTH_KEYS = ", ".join(schema.HEALTH_KEYS)
 _HEALTH_MARKS = ", ".join("?" * len(schema.health.columns))
 _KEYS_AT_ONCE = 5_000
 

@@ -7,12 +7,14 @@ days are cut at the hour.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, literal_column, or_, select, true, union_all
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from collector.core.errors import UsageError
-from collector.core.outages import is_bad
+from collector.core.outages import LONGEST_GAP, is_bad
 from collector.core.periods import DAY_S, HOUR_S, SECOND_US, Period, day_number, is_whole_days, offsets
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
@@ -23,6 +25,9 @@ FIVE_MINUTES, HOURS = 0, 1  # grains; a larger one is the id of a declared zone,
 GRAIN_S = {FIVE_MINUTES: 300, HOURS: HOUR_S}
 _IN_AN_HOUR = HOUR_S // GRAIN_S[FIVE_MINUTES]
 BUCKETS_S = {"5m": 300, "10m": 600, "30m": 1_800, "1h": HOUR_S, "day": DAY_S}
+
+
+Columns = ReadOnlyColumnCollection[str, Any]  # with those of a cell's grain and bucket
 
 
 class Cells(msgspec.Struct, frozen=True):
@@ -53,19 +58,25 @@ def provider_uptime(selection: Selection, period: Period, zones: Collection[str]
 
 
 def outage_buckets(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
-    """Of `provider_uptime`, the bad buckets and the next better one after each: all that outages depend on.
+    """Of `provider_uptime`, the bad buckets and the few after each: all that outages depend on.
 
-    Columns: day or at, group and label (the provider), ok, provider_fault. Raises as that does.
+    Columns: at, group and label (the provider), ok, provider_fault. `bucket` is "5m" or "1h". Raises as that does.
     """
-    cells = health_source(selection, period, zones, bucket)
-    counts = {"ok": health.c.ok, "provider_fault": health.c.provider_fault}
-    tried = func.sum(health.c.ok + health.c.provider_fault) > 0
-    inner = _sums(cells, counts).add_columns(health.c.provider.label("provider_id")).having(tried)
-    sums = inner.group_by(literal_column(cells.label), health.c.provider).subquery("sums")
-    bad = is_bad(sums.c.ok, sums.c.provider_fault)
-    before = func.lag(bad).over(partition_by=sums.c.provider_id, order_by=sums.c[cells.label])
-    marked = select(sums, or_(bad, before).label("is_near_bad")).subquery("marked")
-    return named(marked, "provider_id", cells.label, list(counts)).where(marked.c.is_near_bad)
+    h, cells = health.c, health_source(selection, period, zones, bucket)
+    keys = (h.grain, h.bucket, h.provider)
+    bad = select(*keys).where(cells.where).group_by(*keys).having(is_bad(func.sum(h.ok), func.sum(h.provider_fault)))
+    some = bad.subquery("bad")
+    after = union_all(*(select(plain(n).label("n")) for n in range(LONGEST_GAP + 2))).subquery("after")
+    every = select(some.c.grain, (some.c.bucket + after.c.n).label("bucket"), some.c.provider)
+    near = every.select_from(some.join(after, true())).distinct().subquery("near")
+    # An outer join, and the period cut out of `near`: so the few buckets are looked up, each by its whole key.
+    its = and_(*(health.c[key.name] == near.c[key.name] for key in keys), *_filters(selection))
+    counts = {"ok": func.sum(h.ok), "provider_fault": func.sum(h.provider_fault)}
+    sums = [cells.bucket.label(cells.label), *(value.label(label) for label, value in counts.items())]
+    inner = select(h.provider.label("provider_id"), *sums).select_from(near.outerjoin(health, its))
+    inner = inner.where(_clock(period, BUCKETS_S[bucket], near.c).where).group_by(*near.c)
+    grouped = inner.having(func.sum(h.ok + h.provider_fault) > 0).subquery("sums")
+    return named(grouped, "provider_id", cells.label, list(counts))
 
 
 def router_uptime(selection: Selection, period: Period, zones: Collection[str], bucket: str) -> Question:
@@ -101,13 +112,16 @@ def health_source(selection: Selection, period: Period, zones: Collection[str], 
     if others := [name for name in ("app", "key", "user") if selection.names(name)]:
         raise UsageError(f"uptime is known by model and provider, not by {others[0]}: take that filter away")
     source = _days(period, zones) if bucket == "day" else _clock(period, BUCKETS_S[bucket])
-    filters = [name for name in ("model", "provider") if selection.names(name)]
-    chosen = [is_one_of(health.c[name], name, selection.names(name)) for name in filters]
-    return msgspec.structs.replace(source, where=and_(source.where, *chosen))
+    return msgspec.structs.replace(source, where=and_(source.where, *_filters(selection)))
 
 
-def _clock(period: Period, bucket_s: int) -> Cells:
-    source = _hours(period) if bucket_s >= HOUR_S else _finest(period)
+def _filters(selection: Selection) -> list[ColumnElement[bool]]:
+    chosen = [name for name in ("model", "provider") if selection.names(name)]
+    return [is_one_of(health.c[name], name, selection.names(name)) for name in chosen]
+
+
+def _clock(period: Period, bucket_s: int, of: Columns = health.c) -> Cells:
+    source = _hours(period, of) if bucket_s >= HOUR_S else _finest(period, of)
     return Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.where)
 
 
@@ -121,25 +135,25 @@ def _days(period: Period, zones: Collection[str]) -> Cells:
     return Cells("day", local_day(source.bucket, period), source.where)
 
 
-def _hours(period: Period) -> Cells:
-    return Cells("at", health.c.bucket * plain(HOUR_S), _within(period, HOURS))
+def _hours(period: Period, of: Columns = health.c) -> Cells:
+    return Cells("at", of.bucket * plain(HOUR_S), _within(period, HOURS, of))
 
 
-def _finest(period: Period) -> Cells:
+def _finest(period: Period, of: Columns = health.c) -> Cells:
     """Five minutes where they are still kept, and the whole hours before them."""
     floor = func.coalesce(select(cast(meta.c.value, Integer)).where(meta.c.key == "health_floor").scalar_subquery(), 0)
     first_hour = (floor + plain(_IN_AN_HOUR - 1)) // plain(_IN_AN_HOUR)
-    is_kept = health.c.bucket >= first_hour * plain(_IN_AN_HOUR)
+    is_kept = of.bucket >= first_hour * plain(_IN_AN_HOUR)
     where = or_(
-        and_(_within(period, FIVE_MINUTES), is_kept), and_(_within(period, HOURS), health.c.bucket < first_hour)
+        and_(_within(period, FIVE_MINUTES, of), is_kept), and_(_within(period, HOURS, of), of.bucket < first_hour)
     )
-    seconds = case((health.c.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
-    return Cells("at", health.c.bucket * seconds, where)
+    seconds = case((of.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
+    return Cells("at", of.bucket * seconds, where)
 
 
-def _within(period: Period, grain: int) -> ColumnElement[bool]:
-    step, bucket = GRAIN_S[grain] * SECOND_US, health.c.bucket  # a bucket belongs to the period in which it starts
-    return and_(health.c.grain == grain, bucket >= -(-period.start_us // step), bucket < -(-period.end_us // step))
+def _within(period: Period, grain: int, of: Columns) -> ColumnElement[bool]:
+    step, bucket = GRAIN_S[grain] * SECOND_US, of.bucket  # a bucket belongs to the period in which it starts
+    return and_(of.grain == grain, bucket >= -(-period.start_us // step), bucket < -(-period.end_us // step))
 
 
 _ATTEMPTS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fault")
