@@ -81,6 +81,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_event_bytes: Positive = 16 * 1024 * 1024  # one event of a stream: a picture, or a whole response at its end
     max_header_bytes: Positive = 64 * 1024
     head_wait_s: Seconds = 30.0  # how long a client may take to send the head of a request
+    client_wait_s: Seconds = 120.0  # how long a client may take nothing of what it is sent
     max_concurrent_calls: Positive = 2_000
     max_attempts: Positive = 5
     max_routing_names: Positive = 64  # of models, and of each list in a request's `provider`

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from collector.core.outcomes import Outcome
 from collector.intake.gateway.stream import Passage
+from collector.settings import Limits
 from tests.gateway import inside, live
 from tests.gateway.live import LAST_CHUNK, STREAM_HEAD, USAGE_EVENT, WITHIN_S, chat, chunk, part, request_of, until
 from tests.gateway.test_upstream import Provider
@@ -17,6 +19,8 @@ from tests.gateway.test_upstream import Provider
 PIECE = part("w" * 32_000)
 PIECES = 2_000  # 64 MB, many times what sockets hold
 STILL_S = 0.3
+LARGE = part("w" * 12_000_000)
+IMPATIENT = Limits(client_wait_s=0.5)
 END = part("", "stop") + USAGE_EVENT + live.DONE
 
 
@@ -57,7 +61,7 @@ class Reluctant(inside.Asking):
         await super().send(message)
 
 
-@pytest.mark.parametrize("begin", [b"", chunk(part("w" * 12_000_000))], ids=["words", "a picture first"])
+@pytest.mark.parametrize("begin", [b"", chunk(LARGE)], ids=["words", "a picture first"])
 def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(begin: bytes, tmp_path: Path) -> None:
     async def main() -> None:
         flood = Flood(begin)
@@ -75,6 +79,72 @@ def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(b
             assert got.count(PIECE) == PIECES
             assert got.endswith(chunk(live.DONE) + LAST_CHUNK)
             assert (await gateway.only()).outcome is Outcome.OK
+
+    live.run(main)
+
+
+async def idle(gateway: live.Live, requests: bytes, room: int = 4096) -> socket.socket:
+    """A client that sends and reads nothing, with little room for what comes."""
+    client = socket.socket()
+    client.setblocking(False)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", gateway.port))
+    await loop.sock_sendall(client, requests)
+    return client
+
+
+def test_a_client_that_takes_nothing_of_its_stream_is_hung_up_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        script = live.stalled(STREAM_HEAD + chunk(LARGE))
+        async with live.gateway(tmp_path, Provider(script), limits=IMPATIENT) as gateway:
+            with await idle(gateway, request_of(chat(stream=True))):
+                assert (await gateway.only()).outcome is Outcome.CANCELLED
+                await asyncio.wait_for(script.hung_up.wait(), WITHIN_S)
+                await gateway.no_clients()
+
+    live.run(main)
+
+
+def test_a_client_that_takes_nothing_of_its_answers_holds_no_place_among_the_calls(tmp_path: Path) -> None:
+    """It asks for two things at once: the refusal of the second waits until the answer to the first is taken."""
+
+    async def main() -> None:
+        large = msgspec.json.encode({**inside.ANSWER, "more": "w" * 12_000_000})
+        async with live.gateway(tmp_path, Provider(live.plain(large)), limits=IMPATIENT) as gateway:
+            with await idle(gateway, request_of(chat(), connection="") + request_of(b"no JSON")):
+                assert [call.outcome for call in await gateway.closed(2)] == [Outcome.OK, Outcome.REFUSED]
+                await until(lambda: not gateway.app.readiness()[1]["running_calls"])  # type: ignore[index]
+                await gateway.no_clients()
+
+    live.run(main)
+
+
+def test_a_client_whose_time_is_over_at_the_end_of_its_stream_leaves_no_connection_to_the_provider(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        script = live.stalled(STREAM_HEAD + chunk(LARGE) + chunk(END))
+        async with live.gateway(tmp_path, Provider(script), total_timeout_s=1) as gateway:
+            with await idle(gateway, request_of(chat(stream=True))):
+                assert (await gateway.only()).outcome is Outcome.OK
+                await asyncio.wait_for(script.hung_up.wait(), WITHIN_S)
+
+    live.run(main)
+
+
+def test_a_client_that_takes_its_stream_slowly_is_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        script = live.stalled(STREAM_HEAD + chunk(LARGE) + chunk(END) + LAST_CHUNK)
+        async with live.gateway(tmp_path, Provider(script), limits=IMPATIENT) as gateway:
+            with await idle(gateway, request_of(chat(stream=True)), 1 << 18) as client:
+                got = bytearray()
+                while data := await asyncio.get_running_loop().sock_recv(client, 1 << 18):
+                    got += data
+                    await asyncio.sleep(IMPATIENT.client_wait_s * len(data) / (4 << 20))
+                assert LARGE in got
+                assert got.endswith(chunk(live.DONE) + LAST_CHUNK)
+                assert (await gateway.only()).outcome is Outcome.OK
 
     live.run(main)
 

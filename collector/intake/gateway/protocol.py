@@ -1,5 +1,7 @@
 """uvicorn's protocol, with a shorter way for bodies that are there as a whole, and for the pieces of a stream."""
 
+import asyncio
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from collector.intake.gateway.exchange import LINE
@@ -51,9 +53,17 @@ class RequestLine:
 
 
 class Protocol(Guarded):
-    """What `uvicorn.Config(http=...)` takes; it gives each request its line."""
+    """What `uvicorn.Config(http=...)` takes; it gives each request its line.
+
+    uvicorn would wait for ever for a client that takes nothing of what it is sent: `client_wait_s` bounds that.
+    """
 
     on_pressure: Hold | None = None
+    _looks_again: asyncio.TimerHandle | None = None  # while the client is behind
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._caught_up()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -77,13 +87,30 @@ class Protocol(Guarded):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._look_later()
         if self.on_pressure is not None:
             self.on_pressure(True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._caught_up()
         if self.on_pressure is not None:
             self.on_pressure(False)
+
+    def _look_later(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._looks_again = self.loop.call_later(self.limits.client_wait_s, self._look, left)
+
+    def _look(self, left: int) -> None:
+        if self.transport.get_write_buffer_size() == left:
+            self.transport.abort()
+        else:
+            self._look_later()
+
+    def _caught_up(self) -> None:
+        if self._looks_again is not None:
+            self._looks_again.cancel()
+            self._looks_again = None
 
 
 def _is_plain(head: bytes, lines: int) -> bool:

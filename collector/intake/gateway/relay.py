@@ -200,6 +200,7 @@ class Relay:
 
     async def _end_stream(self, trial: Trial, failed: UpstreamFailed | None) -> None:
         """Everything but the last event has gone out: write the record, then send that event."""
+        assert trial.answer is not None
         assert trial.passage is not None
         passage = trial.passage
         trial.seen = seen = passage.seen(trial.shape)
@@ -209,9 +210,13 @@ class Relay:
         elif seen.malformed and failed is None:
             failed = UpstreamFailed("malformed", "malformed_event")
         trial.end(_facts_of_stream(trial, seen, failed))
-        await self._close(trial, seen, self._client.status)
-        await self._client.last((not failed and passage.terminal) or self._error_event(trial))
-        await self._read_to_end(trial)
+        try:
+            await self._close(trial, seen, self._client.status)
+            await self._client.last((not failed and passage.terminal) or self._error_event(trial))
+            await self._read_to_end(trial)
+        except BaseException:
+            trial.answer.drop()
+            raise
 
     async def _read_to_end(self, trial: Trial) -> None:
         """A connection is kept only when its answer was read to the end, which mostly follows the terminal event."""
