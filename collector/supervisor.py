@@ -22,6 +22,7 @@ from collector.settings import Settings
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 STEADY_S = 60.0  # a part that ran so long is started again without a longer pause
 WRONG_USE = 2
+NOT_STARTED = 127  # what a shell says of a command that it cannot start
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -102,14 +103,18 @@ class _Supervisor:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _run_once(self, part: Part) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *part.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **part.environ, PARENT_FD: str(self.read_fd)},
-            pass_fds=(self.read_fd,),
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *part.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **part.environ, PARENT_FD: str(self.read_fd)},
+                pass_fds=(self.read_fd,),
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory, or a Python that is being replaced
+            say(f"{part.name} cannot be started: {error.strerror}")
+            return NOT_STARTED
         self.running[part.name] = process
         if self.stop.is_set():
             process.terminate()

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_a_part_that_dies_is_started_again(tmp_path: Path, start: Start) -> None
     supervisor = start(tmp_path / "a")
     (first,) = until(lambda: pids(tmp_path / "a"))
     os.kill(first, signal.SIGKILL)
+    until(lambda: len(pids(tmp_path / "a")) == 2)
+    supervisor.terminate()
+    assert supervisor.wait(30) == 0
+
+
+def test_a_part_that_cannot_be_started_for_a_while_is_started_later(tmp_path: Path, start: Start) -> None:
+    python = tmp_path / "python"
+
+    def install() -> None:
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o700)
+
+    install()
+    supervisor = start(tmp_path / "a", before=f"import sys; sys.executable = {str(python)!r}\n")
+    (first,) = until(lambda: pids(tmp_path / "a"))
+    python.unlink()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not is_running(first))
+    time.sleep(1)  # it is tried in vain after half a second
+    install()
     until(lambda: len(pids(tmp_path / "a")) == 2)
     supervisor.terminate()
     assert supervisor.wait(30) == 0
