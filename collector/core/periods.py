@@ -23,6 +23,8 @@ SECOND_US = 1_000_000
 QUARTER_S = 900
 HOUR_S = 3_600
 DAY_S = 86_400
+# Of every instant between these (1970-02-02 and 2199-12-31) the day and its month can be written in every zone.
+FIRST_US, END_US = 32 * DAY_S * SECOND_US, 84_005 * DAY_S * SECOND_US
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 3)
 _LAST_DAY = date(2200, 1, 1)

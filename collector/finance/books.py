@@ -14,7 +14,7 @@ from collector.core.money import format_usd, parse_usd
 from collector.core.periods import Period, day_bounds, parse_day
 from collector.finance.columns import BOOKED_BY
 from collector.finance.manifest import from_json
-from collector.finance.months import month_at, month_named, month_of
+from collector.finance.months import month_named, month_of
 from collector.finance.sources import booked_lines, streamed
 from collector.finance.tally import Tally
 from collector.ledger.engines import sorting_on_disk
@@ -50,7 +50,10 @@ def booked_differences(engine: Engine, zones: Collection[str]) -> list[str]:
         for close in books.closed:
             files[close.id], problem = _read(connection, close)
             told += [problem] if problem else []
-        return told or list(_differences(_used(connection, books), _booked(connection, zones, books, files)))
+        if told:
+            return told
+        was_used = _used(connection, books)
+        return list(_differences(was_used, _booked(connection, zones, books, files, was_used)))
 
 
 def _read(connection: Connection, close: Closed) -> tuple[Amounts, str | None]:
@@ -92,29 +95,30 @@ def _of_lines(lines: Iterable[str]) -> Amounts:
     return found
 
 
-def _booked(connection: Connection, zones: Collection[str], books: Books, files: Mapping[int, Amounts]) -> Amounts:
-    """What all months book: closed ones by their files, the time before them by what stands there, open ones now."""
+def _booked(
+    connection: Connection,
+    zones: Collection[str],
+    books: Books,
+    files: Mapping[int, Amounts],
+    months: Iterable[str],
+) -> Amounts:
+    """What all months book: closed ones by their files, the time before them by what stands there, open ones now.
+
+    `months` are those with usage: none of the others that are open books anything but the first.
+    """
     found: Amounts = {}
     for amounts_of_file in files.values():
         _add(found, amounts_of_file)
     first, zone = books.closed[0].first_day, str(books.zone)
     _add(found, _of_sums(connection, booked_in(min(first_day(connection, zone), first), first, BEFORE)))
-    for name in _open_months(connection, books):
+    first_open = month_of(books.open_day or 0)
+    for name in [first_open, *sorted(name for name in months if name > first_open)]:
         lines = booked_lines(connection, zones, books, month_named(name, zone), BOOKED_BY, Tally())
         for line in lines:
             amounts = found.setdefault(month_of(parse_day(line.group[0])), Counter())
             amounts[COST] += line.cost or 0
             amounts[line.unit] += line.quantity
     return found
-
-
-def _open_months(connection: Connection, books: Books) -> Iterator[str]:
-    """The first open month, and those after it up to the last usage."""
-    zone, name = str(books.zone), month_of(books.open_day or 0)
-    last = max(name, month_at(last_used_us(connection), zone))
-    while name <= last:
-        yield name
-        name = month_of(month_named(name, zone).end_day)
 
 
 def _used(connection: Connection, books: Books) -> Amounts:

@@ -9,9 +9,9 @@ from collector.core.calls import MAX_NAME_CHARS, QUALITIES, Attempt, Call, clip
 from collector.core.errors import InputError
 from collector.core.meters import MAX_COUNT, METERS
 from collector.core.money import MAX_COST
+from collector.core.periods import END_US, FIRST_US
 from collector.ledger.rows import NAMED, SHARED, Shared
 
-MAX_INSTANT_US = 7_258_118_400_000_000  # 2200-01-01
 MAX_DURATION_MS = 10**12
 
 _HEX_DIGITS = "0123456789abcdef"
@@ -47,8 +47,8 @@ def check(call: Call) -> None:
 
 def check_numbers(told: Call | Attempt) -> None:
     """Raises InputError, naming the value, for numbers that cannot be stored."""
-    if not 0 <= told.started_at < MAX_INSTANT_US:
-        raise InputError(f"started_at {told.started_at} is not microseconds between 1970 and 2200")
+    if not FIRST_US <= told.started_at < END_US:
+        raise InputError(f"started_at {told.started_at} is not microseconds between 1970-02-02 and 2199-12-31")
     status, latency, first = told.http_status, told.latency_ms, told.first_token_ms
     if status is not None and not 0 <= status < 1000:
         raise InputError(f"http_status {status} is not between 0 and 999")

@@ -5,18 +5,20 @@ import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.core.money import parse_usd
-from collector.core.periods import Period, parse_period
+from collector.core.periods import END_US, FIRST_US, Period, parse_period
 from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files
 from collector.core.prices.names import Names
 from collector.finance.books import booked_differences
 from collector.finance.close import close, reopen
 from collector.finance.export import booked_request, export
-from collector.finance.months import month_named, month_of
+from collector.finance.months import month_at, month_named, month_of
 from collector.finance.overview import months_of
 from collector.finance.why_booked import why_booked
 from collector.ledger.check import check
@@ -25,6 +27,7 @@ from collector.ledger.reprice import Author, Which, reprice
 from tests.random_calls import calls as random_call
 from tests.random_calls import distinct
 from tests.stored import ZONES, store
+from tests.tables import call, calls
 
 FIVE_ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 CHEAPER = PriceBook([Files("test", [PriceSet(model="m", prices={"input": 3, "output": 7}, source="new")], Names())])
@@ -71,6 +74,20 @@ def assert_months_are_their_files(engine, folder, zone):
         told = why_booked(engine, ZONES, month_named(each.month, zone))
         assert told.cost == each.own + each.corrections
         assert sum(section.cost for section in told.sections if section.corrects) == each.corrections
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_the_first_and_the_last_instant_that_are_stored_can_be_booked_late(zone: str, tmp_path: Path) -> None:
+    """They are of days, and of months, that can be written in every zone."""
+    engine = store(tmp_path, calls("2026-10-01T12:00 openai m 1000/0 ok"), zones=("UTC", zone))
+    close(engine, ("UTC", zone), "2026-10", zone, "ann", LATER_US)
+    odd = call("12:00 openai m 1000/0 ok")
+    for n, at_us in enumerate((FIRST_US, END_US - 1)):
+        store(tmp_path, [replace(odd, id=f"{n:032x}", started_at=at_us)], zones=("UTC", zone))
+    close(engine, ("UTC", zone), "2026-11", None, "ann", LATER_US)
+    assert why_booked(engine, ("UTC", zone), month_named("2026-11", zone)).cost == 10_000_000_000
+    last = why_booked(engine, ("UTC", zone), month_named(month_at(END_US - 1, zone), zone))
+    assert (last.month, last.cost) == ("2199-12", 10_000_000_000)
 
 
 def do(engine, folder, zone, act):

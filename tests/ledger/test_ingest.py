@@ -248,7 +248,7 @@ def test_calls_that_passed_uncounted_are_told_apart(tmp_path: Path, journal: Pat
 
 BAD = {
     "id": ("not-hex", "id 'not-hex' is not 32 hex digits in lower case"),
-    "started_at": (-1, "started_at -1 is not microseconds between 1970 and 2200"),
+    "started_at": (0, "started_at 0 is not microseconds between 1970-02-02 and 2199-12-31"),
     "meters": ({"input": -3}, "input -3 is not a count between 0 and 1000000000000"),
     "quality": ("guessed", "usage quality 'guessed' is not one of exact, partial, estimated, none"),
     "http_status": (10**9, "http_status 1000000000 is not between 0 and 999"),

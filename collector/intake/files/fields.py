@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from collector.core.errors import InputError
 from collector.core.meters import MAX_COUNT
 from collector.core.money import parse_usd
+from collector.core.periods import END_US, FIRST_US
 
-_FIRST_US, _LAST_US = 2 * 86_400 * 10**6, 7_258_118_400 * 10**6  # 1970-01-03 and 2200-01-01
 _NOT_STATED = frozenset({"", "null", "NULL", "None", "none", "nan", "NaN", "\\N"})
 _NUMBER = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
@@ -33,7 +33,7 @@ def instant(text: str, zone: str) -> int:
     Raises InputError, naming the text.
     """
     us = _of_number(text) if _NUMBER.fullmatch(text) else _of_iso(text, zone)
-    if us is None or not _FIRST_US <= us < _LAST_US:
+    if us is None or not FIRST_US <= us < END_US:
         raise InputError(f"{text[:40]!r} is not a time between 1970 and 2200: write 2026-10-01T12:00:00Z")
     return us
 
