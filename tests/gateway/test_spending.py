@@ -73,6 +73,19 @@ def test_what_a_call_cost_is_spent_and_what_it_held_is_free_again(tmp_path: Path
     assert spent(tmp_path, other) == (0, 0)
 
 
+def test_a_cost_so_absurd_that_the_ledger_calls_it_unpriced_is_not_told_and_not_spent(tmp_path: Path) -> None:
+    absurd = {**ANSWER, "usage": {"prompt_tokens": 10**12, "completion_tokens": 10**12}}
+    dear = (msgspec.structs.replace(PRICED[0], input_usd_per_m=30, output_usd_per_m=60),)
+
+    async def what(gateway: Inside) -> None:
+        first, second = await gateway.ask(QUESTION), await gateway.ask(QUESTION)
+        assert (first.status, second.status) == (200, 200)
+        assert "x-callmeter-cost-usd" not in first.headers
+
+    asked(tmp_path, what, plain(absurd), plain(ANSWER), budgets=(ALL,), endpoints=dear)
+    assert spent(tmp_path, ALL) == (30 * COST, 0)
+
+
 def test_a_budget_that_is_used_up_refuses_and_one_that_is_short_says_so(tmp_path: Path) -> None:
     budget = Budget("all", "day", RESERVE + COST)
 

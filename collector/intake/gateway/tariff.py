@@ -4,8 +4,8 @@ import msgspec
 
 from collector.core.calls import Call
 from collector.core.meters import METERS
-from collector.core.money import format_usd
-from collector.core.prices import PriceBook, charge, line_items
+from collector.core.money import MAX_COST, format_usd
+from collector.core.prices import Charge, PriceBook, charge, line_items
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -27,17 +27,22 @@ class Tariff:
 
     def cost(self, call: Call) -> int | None:
         """Picodollars; None where the call is unpriced."""
-        return charge(call, self.book).cost if self.book else None
+        return cost_of(charge(call, self.book)) if self.book else None
 
     def spent(self, call: Call) -> Spent | None:
         """The cost with its shares; None where the call is unpriced."""
         charged = charge(call, self.book) if self.book else None
-        if charged is None or charged.cost is None:
+        if charged is None or (cost := cost_of(charged)) is None:
             return None
         items = line_items(charged.meters, charged.price_set) if charged.price_set else []
-        return Spent(charged.cost, sum(item.cost for item in items if METERS[item.meter].direction == "out"))
+        return Spent(cost, sum(item.cost for item in items if METERS[item.meter].direction == "out"))
 
     def cost_header(self, call: Call) -> list[tuple[bytes, bytes]]:
         """X-Callmeter-Cost-Usd as exact decimal text; nothing where the call is unpriced."""
         cost = self.cost(call)
         return [] if cost is None else [(b"x-callmeter-cost-usd", format_usd(cost).encode())]
+
+
+def cost_of(charged: Charge) -> int | None:
+    """What a charge comes to; None for an unpriced one, and for one so absurd that the ledger keeps it as such."""
+    return None if charged.cost is None or charged.cost > MAX_COST else charged.cost

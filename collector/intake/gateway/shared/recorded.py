@@ -14,6 +14,7 @@ from collector.core.errors import LedgerError
 from collector.core.periods import day_number, format_day
 from collector.core.prices import PriceBook, charge
 from collector.core.selection import Selection
+from collector.intake.gateway.tariff import cost_of
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Records:
                 engine.dispose()
 
     def _cost(self, call: Call) -> int:
-        return (charge(call, self._book).cost if self._book else None) or 0
+        return (cost_of(charge(call, self._book)) if self._book else None) or 0
 
     def _engine(self) -> "Engine | None":
         from collector.ledger.questions.ask import reading
