@@ -12,10 +12,10 @@ from collector.core.errors import LedgerError
 from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
+from collector.core.prices.book import charge
 from collector.intake.gateway.pages.query import Param, read_query
 from collector.intake.gateway.pages.served import Asked, Reply, Sources, json_reply, not_found
 from collector.intake.gateway.pages.shapes import known_provider, provider_name
-from collector.ledger.priced import bill
 from collector.ledger.questions.ask import AnyRow, rows
 from collector.ledger.questions.calls import attempts_of, names_of_kind, of_origin
 from collector.ledger.questions.calls import one as one_call
@@ -88,7 +88,7 @@ def _of_row(row: AnyRow, attempts: list[AnyRow]) -> Generation:
 
 
 def _of_call(call: Call, sources: Sources) -> Generation:
-    charged = bill(call, sources.book.route_of(call)) if sources.book else None
+    charged = charge(call, sources.book) if sources.book else None
     values = msgspec.structs.asdict(call) | {
         "reported_cost_picousd": call.reported_cost,
         "own_key_cost_picousd": call.own_key_cost,
