@@ -13,12 +13,12 @@ TOO_DEAR = f"more than {format_usd(MAX_DAY_COST)} USD for the calls of one day"
 _DAY_US = DAY_S * SECOND_US
 _DEAR_DAYS = """
 SELECT 1 FROM day_totals WHERE zone IN (SELECT id FROM names WHERE kind = 'zone') AND dimension = 0
-AND day BETWEEN ? AND ? GROUP BY zone, day HAVING abs(total(cost)) > ? LIMIT 1"""
+AND day BETWEEN ? AND ? GROUP BY zone, day HAVING max(abs(total(cost)), total(reported_cost)) > ? LIMIT 1"""
 
 
 def refuse_dear_days(connection: Connection, started: Collection[int]) -> None:
-    """Raises TooDear where a day, in any declared zone, costs more than can be added up; `started` is when calls began
-    that were counted just now."""
+    """Raises TooDear where a day, in any declared zone, costs, or is reported to cost, more than can be added up;
+    `started` is when calls began that were counted just now."""
     first, last = min(started) // _DAY_US - 1, max(started) // _DAY_US + 1
     if connection.exec_driver_sql(_DEAR_DAYS, (first, last, MAX_DAY_COST)).first():
         raise TooDear(TOO_DEAR)

@@ -30,8 +30,8 @@ def priced(engine: Engine) -> tuple[int, int, list[str]]:
     """How many calls have a cost, how many do not, and why not."""
     with engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT cost_picousd, unpriced_reason FROM v_calls").all()
-        kinds = connection.exec_driver_sql("SELECT DISTINCT typeof(cost) FROM day_totals").scalars().all()
-    assert kinds == ["integer"]
+        kinds = connection.exec_driver_sql("SELECT DISTINCT typeof(cost), typeof(reported_cost) FROM day_totals").all()
+    assert kinds == [("integer", "integer")]
     return sum(c is not None for c, _ in found), sum(c is None for c, _ in found), sorted({r for _, r in found if r})
 
 
@@ -40,6 +40,16 @@ def test_what_a_day_cannot_add_up_is_unpriced_and_kept(tmp_path: Path, prices: P
     told = dear(100) if prices is None else dear(100, told="")
     engine = store(tmp_path, told, book=prices or BOOK)
     assert priced(engine) == (92, 8, [REASON])
+    assert check(engine) == []
+
+
+def test_reported_amounts_that_a_day_cannot_add_up_are_not_kept_and_the_cost_is(tmp_path: Path) -> None:
+    engine = store(tmp_path, dear(100, told=f"reported_cost={MOST}"))
+    assert priced(engine) == (100, 0, [])
+    with engine.connect() as connection:
+        query = "SELECT usage_problem, count(*), count(reported_cost) FROM calls GROUP BY usage_problem"
+        told = connection.exec_driver_sql(query).all()
+    assert told == [(None, 92, 92), (f"no reported cost is kept: {REASON}", 8, 0)]
     assert check(engine) == []
 
 

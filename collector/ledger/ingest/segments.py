@@ -5,7 +5,7 @@ Twice is once: a batch that was not committed is read again, one that was is beh
 
 import gc
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,9 @@ from collector.ledger import engines, journal, schema
 from collector.ledger.ceiling import refuse_dear_days
 from collector.ledger.cells import Cells, declare, raise_floor
 from collector.ledger.ingest.account import Account
-from collector.ledger.ingest.sorting import MAX_REJECT_BYTES, Records, Sorted, refuse, sort, unpriced
+from collector.ledger.ingest.sorting import MAX_REJECT_BYTES, Records, Sorted, refuse, sort, without_amounts
 from collector.ledger.ingest.writing import count_open, open_calls, open_ids, write_beside, write_rejects
-from collector.ledger.journal import Close
+from collector.ledger.journal import Close, Whole
 from collector.ledger.names import Names
 from collector.ledger.priced import PriceSets
 from collector.ledger.settle import Desk, settle
@@ -154,13 +154,14 @@ class _Drain:
             self._store(account, records[half:], end)
 
     def _store_last(self, account: Account, records: Records, end: int, error: Exception) -> None:
-        """The one record that made a batch fail: without its cost, if that is what is too much; else it is listed."""
-        try:
-            if not isinstance(error, TooDear):
-                raise error
-            self._commit(account, unpriced(records, str(error)), end)
-        except _BAD_RECORD as still:
-            self._commit(account, records, end, refusal=f"cannot be stored: {still}")
+        """The one record that made a batch fail: without the amount that is too much for its day; else it is listed."""
+        ((at, record),) = records
+        if isinstance(error, TooDear) and isinstance(record, Close | Whole):
+            for each in without_amounts(record):
+                with suppress(TooDear):
+                    self._commit(account, [(at, each)], end)
+                    return
+        self._commit(account, records, end, refusal=f"cannot be stored: {error}")
 
     def _commit(self, account: Account, records: Records, end: int, refusal: str | None = None) -> None:
         """`refusal` is why the only one of these records is counted and listed, and not stored."""

@@ -1,10 +1,11 @@
 """The records of a batch by what is to be done with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from collector.core.calls import Call
+from collector.ledger.ceiling import TOO_DEAR
 from collector.ledger.ingest.account import Account
 from collector.ledger.journal import Beside, Close, Opening, Reject, Skimmed, Uncounted, Unreadable, Whole
 
@@ -12,6 +13,8 @@ Records = Sequence[tuple[int, Skimmed | Unreadable]]  # each with its place in t
 Rejected = tuple[int, int | None, str, bytes]  # place, line of the file it came from, reason, text
 
 MAX_REJECT_BYTES = 65_536
+_NO_COST = {"cost": None, "original_cost": None, "price": None, "unpriced_reason": TOO_DEAR}
+_NO_REPORT = {"reported_cost": None, "own_key_cost": None, "usage_problem": f"no reported cost is kept: {TOO_DEAR}"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,9 +52,10 @@ def sort(account: Account, were_open: set[str], records: Records) -> Sorted:
     return found
 
 
-def unpriced(records: Records, reason: str) -> Records:
-    """The records with a reason in place of what their calls cost."""
-    return [(at, _unpriced(each, reason) if isinstance(each, Close | Whole) else each) for at, each in records]
+def without_amounts(record: Close | Whole) -> Iterator[Close | Whole]:
+    """The record without amounts that a day cannot add up: without what was reported, what it costs, and both."""
+    for changes in (_NO_REPORT, _NO_COST, _NO_REPORT | _NO_COST):
+        yield msgspec.structs.replace(record, call=msgspec.structs.replace(record.call, **changes))
 
 
 def refuse(account: Account, found: Sorted, reason: str) -> None:
@@ -70,11 +74,6 @@ def miss(account: Account, found: Sorted, at: int, opening: Opening, reason: str
     """Lists an opening that cannot be kept: its call is missing until its close tells of it."""
     found.rejects.append((at, None, reason, opening.body[:MAX_REJECT_BYTES]))
     account.missing += 1
-
-
-def _unpriced(record: Close | Whole, reason: str) -> Close | Whole:
-    bare = msgspec.structs.replace(record.call, cost=None, original_cost=None, price=None, unpriced_reason=reason)
-    return msgspec.structs.replace(record, call=bare)
 
 
 def _sort_other(account: Account, found: Sorted, at: int, record: Reject | Uncounted | Beside | Unreadable) -> None:
