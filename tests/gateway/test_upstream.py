@@ -14,7 +14,7 @@ import pytest
 
 from collector.intake.gateway.http1 import HIGH_WATER_BYTES, Connection, request_head
 from collector.intake.gateway.pool import Origin, Pool, target_of
-from collector.intake.gateway.upstream import Answer, Upstream, UpstreamFailed
+from collector.intake.gateway.upstream import STALE_S, Answer, Upstream, UpstreamFailed
 from collector.settings import Limits, Settings
 
 SETTINGS = Settings(data_dir=Path("unused"), ledger_url="sqlite://", connect_timeout_s=2.0, limits=Limits())
@@ -230,6 +230,20 @@ def test_a_request_that_met_the_end_of_an_idle_connection_is_sent_again() -> Non
             assert await whole(upstream, provider.url) == b"hello world"
             assert await whole(upstream, provider.url) == PLAIN[-11:]
             assert (provider.connections, len(provider.requests)) == (2, 3)
+
+    asyncio.run(main())
+
+
+def test_a_request_that_a_provider_worked_on_before_it_hung_up_is_not_sent_again() -> None:
+    async def give_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(STALE_S + 0.2)
+
+    async def main() -> None:
+        async with running(Provider(CHUNKED, give_up, PLAIN)) as provider, Upstream(SETTINGS) as upstream:
+            assert await whole(upstream, provider.url) == b"hello world"
+            with pytest.raises(UpstreamFailed, match="disconnected"):
+                await whole(upstream, provider.url)
+            assert len(provider.requests) == 2
 
     asyncio.run(main())
 

@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
 
     The body is asked for with `chunk`, or taken as it comes after `pour`.
     `done`: the answer has arrived to its end. `reusable`: and another request may follow it. `has_heard`: a byte of the
-    answer has arrived. `idle_since`: when it was last given back, 0 for a connection that is new.
+    answer has arrived. `idle_since`: when it was last given back, `taken_at`: and taken again, 0 for one that is new.
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         "on_body",
         "reusable",
         "status",
+        "taken_at",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_header_bytes: int) -> None:
@@ -67,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._parser: httptools.HttpResponseParser | None = None  # until the first request
         self.is_open = False
-        self.idle_since = 0.0
+        self.idle_since = self.taken_at = 0.0
         self._body: list[bytes] = []
         self.on_body = self._body.append  # called by the parser, for every chunk of the body
         self._reset()

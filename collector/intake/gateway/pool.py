@@ -72,7 +72,9 @@ class Pool:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if connection.is_open and time.monotonic() - connection.idle_since < KEEP_ALIVE_S:
+            now = time.monotonic()
+            if connection.is_open and now - connection.idle_since < KEEP_ALIVE_S:
+                connection.taken_at = now
                 return connection
             connection.close()
         return await self._connect(origin)

@@ -1,6 +1,7 @@
 """The client side towards providers, behind a small interface: post, then the answer in chunks."""
 
 import ssl
+import time
 import zlib
 from collections.abc import Callable
 from types import TracebackType
@@ -9,6 +10,7 @@ from collector.intake.gateway.http1 import Connection, MalformedAnswer, request_
 from collector.intake.gateway.pool import NoConnection, Origin, Pool, Target, target_of
 from collector.settings import Settings
 
+STALE_S = 1.0  # within which it shows that a connection had been closed while it was idle
 _WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, told apart by their header
 _MAX_UNPACKED_BYTES = 16 * 1024 * 1024  # of one chunk
 
@@ -173,7 +175,8 @@ class Upstream:
         """A connection on which the answer to this request has begun.
 
         A provider may close an idle connection just when a request is on its way. Where not a byte came back on a
-        connection that had been idle, the request is sent again on another one; on a new one the provider is at fault.
+        connection that had been idle, the request is sent again on another one. The provider is at fault on a new one,
+        and where it had the request for longer than such news travels.
         """
         while True:
             connection = await self._pool.take(origin)
@@ -182,7 +185,7 @@ class Upstream:
                 await connection.head()
             except ConnectionError:
                 connection.close()
-                if connection.has_heard or not connection.idle_since:
+                if connection.has_heard or time.monotonic() - connection.taken_at > STALE_S:
                     raise
             except BaseException:
                 connection.close()
