@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.intake.gateway.asked import Asked, read_asked, upstream_body
+from collector.intake.gateway.asked import MAX_MEMBERS, Asked, read_asked, upstream_body
 from collector.intake.gateway.errors import Refusal
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.routing import Route
@@ -107,6 +107,7 @@ def test_user_session_stream_and_the_wish_for_usage_are_read() -> None:
         (b'{ "x" : 1 , "model" : "m" , "x" : {"y": 2} }', "x", "'x' stands twice"),
         (rb'{"model":"m","user":"a","us\u0065r":"b"}', "user", "'user' stands twice"),
         (b'{"model":"m","' + b"k" * 500 + b'":[', None, "not valid JSON"),
+        (json.dumps({str(n): n for n in range(MAX_MEMBERS + 1)}).encode(), None, "1001 members"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_value(body: bytes, param: str | None, told: str) -> None:

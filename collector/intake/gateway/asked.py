@@ -23,6 +23,7 @@ ROUTING_SUFFIXES = (":nitro", ":floor", ":exacto")
 ROUTING_MEMBERS = ("provider", "models", "route")
 IMAGE_PARTS = frozenset({"image_url", "input_image", "image", "computer_screenshot"})
 _DEEPEST = 3  # a message, its parts, and the parts of a tool's result in it
+MAX_MEMBERS = 1_000  # of a body; each is kept for as long as the call runs
 MAX_SHOWN_CHARS = 60
 _NULL = Raw(b"null")
 
@@ -120,6 +121,8 @@ def _members(body: bytes) -> Members:
             return _members(whole)
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
         _refuse(f"the body is not valid JSON ({what}): send one JSON object in UTF-8")
+    if len(members) > MAX_MEMBERS:
+        _refuse(f"the body has {len(members)} members, more than {MAX_MEMBERS}: send fewer")
     if len(body) != _plain_length(members):
         _refuse_duplicates(body, members)
     return members
