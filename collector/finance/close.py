@@ -1,4 +1,4 @@
-"""Closing a month, and opening it again: each one transaction.
+"""Closing a month, and opening it again: each one transaction, which is on the disk when it is told to be done.
 
 A close stores the month's file with its manifest, and what it added to what had been booked of every usage day. What
 is counted or priced differently later is not in that sum, and so becomes lines of the month that is open then.
@@ -54,7 +54,9 @@ def close(
         _book(connection, zones, close_id, asked.period.zone, asked.end_day)
         for file_format in STORED_FORMATS:
             _store(connection, zones, close_id, booked_request(asked, file_format, finance))
-        return from_json(stored_manifest(connection, close_id, STORED_FORMATS[0]) or b"")
+        manifest = from_json(stored_manifest(connection, close_id, STORED_FORMATS[0]) or b"")
+    engines.settle_on_disk(engine)
+    return manifest
 
 
 def reopen(engine: Engine, month: str, why: str, who: str, now_us: int) -> None:
@@ -76,6 +78,7 @@ def reopen(engine: Engine, month: str, why: str, who: str, now_us: int) -> None:
         is_only = len(books_of(connection).closed) == 0
         gone = [last, BEFORE] if is_only else [last]
         connection.execute(sa.delete(booked).where(booked.c.close.in_(gone)))
+    engines.settle_on_disk(engine)
 
 
 def _zone(books: Books, asked: str | None) -> str:

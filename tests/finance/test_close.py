@@ -1,6 +1,7 @@
 """Months close in order, for ever; what comes later is booked as corrections of the month that is open."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,21 @@ def engine(tmp_path):
     engine = store(tmp_path, calls(OCTOBER))
     yield engine
     engine.dispose()
+
+
+def test_a_close_is_on_the_disk_when_it_is_done(engine, tmp_path, monkeypatch):
+    """A power failure does not open a month again whose file was handed out."""
+    done, fsync = [], os.fsync
+
+    def syncing(fd):
+        done.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    closed(engine, "2026-10")
+    assert done == ["callmeter.db-wal", tmp_path.name]
+    reopen(engine, "2026-10", "why", "ann", DECEMBER_US)
+    assert done == ["callmeter.db-wal", tmp_path.name] * 2
 
 
 def test_a_month_is_booked_as_it_was_used(engine, tmp_path):
