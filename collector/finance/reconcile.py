@@ -17,7 +17,7 @@ from collector.finance.sides import Key, add_notional, both, metered_sides, plus
 from collector.finance.sources import streamed
 from collector.ledger.book import load_book
 from collector.ledger.engines import sorting_on_disk
-from collector.ledger.questions.ask import AnyRow
+from collector.ledger.questions.ask import AnyRow, Kept
 from collector.ledger.questions.billed import billed
 from collector.ledger.questions.metered import invoiced
 from collector.settings import Finance, Settings
@@ -92,7 +92,7 @@ def compare(
         told = told_sides(streamed(connection, billed(first_day, end_day)), same)
         lines = list(streamed(connection, invoiced(first_day, end_day)))
     _fold_models(metered, told)
-    _fill_in_answers(metered, told)
+    _fill_in_answers(metered, told, routers, zones.rows_from_us if isinstance(zones, Kept) else 0)
     days = tuple(_days(metered, told, shown, frozenset(routers)))
     return Reconciliation(days, tuple(_invoices(lines, days, same, shown)))
 
@@ -120,14 +120,17 @@ def _fold_models(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
             told[whole] = both(told[whole], told.pop(key, Told()))
 
 
-def _fill_in_answers(metered: dict[Key, Metered], told: dict[Key, Told]) -> None:
+def _fill_in_answers(
+    metered: dict[Key, Metered], told: dict[Key, Told], routers: Collection[str], rows_from_us: int
+) -> None:
     """Where no source states a cost, and each answer said what it was charged, that is what the provider says.
 
-    What an own key paid upstream is charged by another one.
+    What an own key paid upstream is charged by another one: of a router's calls that are pruned it is not known.
     """
     for key, each in metered.items():
         before = told.get(key, Told())
-        if before.cost is None and each.reported_calls == each.calls:
+        is_known = key[0] not in routers or key[2] * DAY_S * SECOND_US >= rows_from_us
+        if is_known and before.cost is None and each.reported_calls == each.calls:
             told[key] = msgspec.structs.replace(before, cost=each.reported_cost - each.own_key_paid)
 
 

@@ -11,10 +11,12 @@ from collector.core.money import parse_usd
 from collector.core.periods import parse_day
 from collector.core.prices.names import Names
 from collector.finance.reconcile import compare
+from collector.ledger.questions.ask import declared_zones
+from collector.ledger.retention import Rules, prune
 from collector.ledger.schema import provider_sums
 from collector.settings import Finance, Plan
 from tests.stored import ZONES, store
-from tests.tables import calls
+from tests.tables import calls, instant
 
 TABLE = """
     2026-10-01T12:00 openai     m          1000/500 ok images_in=2
@@ -104,6 +106,18 @@ def test_answers_by_an_own_key_say_the_fee_of_the_router(engine, tmp_path):
     assert (row.told.cost, row.gap) == (10**9, {"own key": -(10**10), "provider fee": 10**9})
 
 
+def test_what_answers_said_is_not_taken_for_the_router_s_charge_once_it_is_not_known_what_own_keys_paid(
+    engine, tmp_path
+):
+    store(tmp_path, calls(OWN.format("1000/0", 11 * 10**9, 10 * 10**9)))
+    rules = Rules(days=1, most_bytes=None, probe_days=1, zone="UTC")
+    prune(engine, tmp_path / "journal", rules, instant("2026-12-20T12:00"))
+    found = compare(engine, NAMES, declared_zones(engine), FIRST, END, {"openrouter"})
+    (row,) = (row for row in found.days if (row.first_day, row.provider) == (parse_day("2026-10-05"), "openrouter"))
+    assert (row.metered.cost, row.metered.reported_cost) == (10**10, 11 * 10**9)
+    assert (row.told.cost, row.difference, row.gap) == (None, None, {})
+
+
 def test_an_invoice_is_not_held_against_what_came_under_a_flat_plan(engine, tmp_path):
     """Of 0.03 at `m` 0.02 came under a plan of key k1; the plan's fee and 0.011 are on the invoice."""
     store(tmp_path, calls("2026-10-03T12:00 flat m 2000/0 ok key=k1\n2026-10-03T12:00 flat m 1000/0 ok key=k2"))
@@ -190,5 +204,5 @@ def test_a_wrong_invoice_file_is_named_and_nothing_of_it_is_entered(engine, tmp_
 def test_without_anything_told_the_way_to_it_is_named(engine, tmp_path):
     store(tmp_path, [])
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE usage_days SET reported_calls = 0")
+        connection.exec_driver_sql("UPDATE price_days SET reported_calls = 0")
     assert run(tmp_path).stdout.splitlines()[-1].startswith("no provider says what it charged: set up a pull")
