@@ -156,6 +156,28 @@ def test_only_the_models_of_a_key_may_be_asked_for(tmp_path: Path) -> None:
     assert [call.outcome for call in calls(tmp_path)] == [Outcome.REFUSED, Outcome.OK]
 
 
+@pytest.mark.parametrize(
+    ("stated", "sent"),
+    [
+        ({"model": "n", "models": ["m", "n", "n:nitro"]}, {"model": "n", "models": ["n", "n:nitro"]}),
+        ({"models": ["m", "n"]}, {"model": "n", "models": ["n"]}),
+        ({"model": "n", "models": ["m"]}, {"model": "n", "models": None}),
+    ],
+)
+def test_an_upstream_that_routes_by_models_is_told_of_none_that_the_key_does_not_allow(
+    stated: dict[str, object], sent: dict[str, object], tmp_path: Path
+) -> None:
+    _, text = create(state_of(tmp_path), "web", NOW_US, models=("n",))
+
+    async def what(gateway: Inside) -> None:
+        answered = await gateway.ask({"messages": QUESTION["messages"], **stated}, **bearer(text))
+        assert answered.status == 200
+        (body,) = gateway.providers["one"].bodies
+        assert {name: body.get(name) for name in sent} == sent
+
+    asked(tmp_path, what, plain(ANSWER), provider={"kind": "openrouter"})
+
+
 def test_a_key_makes_so_many_calls_a_minute(tmp_path: Path) -> None:
     key, text = create(state_of(tmp_path), "web", NOW_US, rpm=2)
 

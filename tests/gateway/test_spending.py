@@ -156,6 +156,17 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     """A provider that takes the request and never answers."""
 
 
+def test_an_upstream_that_routes_by_models_is_told_of_none_whose_budget_is_used_up(tmp_path: Path) -> None:
+    both = (*PRICED, msgspec.structs.replace(PRICED[0], model="n"))
+
+    async def what(gateway: Inside) -> None:
+        assert (await gateway.ask({**QUESTION, "models": ["m", "n"]})).status == 200
+        assert gateway.providers["one"].bodies[0]["models"] == ["m"]
+
+    budget = Budget("model:n", "month", RESERVE - 1)
+    asked(tmp_path, what, plain(ANSWER), budgets=(budget,), endpoints=both, provider={"kind": "openrouter"})
+
+
 def test_calls_that_run_hold_their_reservation_and_broken_ones_give_it_back(tmp_path: Path) -> None:
     budget = Budget("all", "month", 2 * RESERVE)
 

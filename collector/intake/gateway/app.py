@@ -11,7 +11,7 @@ import msgspec
 from collector.core.calls import Call, new_call_id
 from collector.intake.gateway import admission
 from collector.intake.gateway.asked import Asked as Body
-from collector.intake.gateway.asked import read_asked
+from collector.intake.gateway.asked import read_asked, without_models
 from collector.intake.gateway.claims import limited_by
 from collector.intake.gateway.errors import Problem, Refusal, body_of
 from collector.intake.gateway.exchange import JSON_TYPE, Client, ClientGone, Receive, Scope, Send
@@ -113,6 +113,8 @@ class Gateway:
             if budgets:
                 planned = self._shared.reserve(call, planned, budgets, started_at)
                 call = opened(call, asked, caller, planned.text, self._passed_on(key, planned))
+            if "models" in asked.members and (budgets or (gate and gate.models)):
+                asked = without_models(asked, {route.model for route in planned.plan.routes})
             await Relay(self._services, client, call, asked, operation, surface, key, began, planned).run()
         except Refusal as refusal:
             self._shared.settle(call)

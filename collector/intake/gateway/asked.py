@@ -4,6 +4,7 @@ The body is decoded one level deep; values stay the bytes they are, so that 1.0 
 """
 
 import re
+from collections.abc import Container
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -99,6 +100,16 @@ def upstream_body(asked: Asked, route: Route, adds_usage: bool) -> bytes:
     if adds_usage and asked.stream and not asked.wants_usage:
         changes["stream_options"] = _with_usage(asked.members)
     return _changed(asked, changes) if changes else asked.body
+
+
+def without_models(asked: Asked, kept: Container[str]) -> Asked:
+    """The request without those of its `models` that are not kept, which an upstream that routes by them would try."""
+    stated = _member(asked.members, "models", list[str]) or []
+    names = [name for name in stated if without_suffix(name)[0] in kept]
+    if len(names) == len(stated):
+        return asked
+    body = _changed(asked, {"models": Raw(msgspec.json.encode(names)) if names else None})
+    return msgspec.structs.replace(asked, body=body, members=_decode_members(body))
 
 
 def _changed(asked: Asked, changes: dict[str, Raw | None]) -> bytes:
