@@ -2,21 +2,22 @@
 
 import time
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from collector.core.errors import CallmeterError, LockHeld
 from collector.finance.books import booked_differences
 from collector.jobs.work import Work
 from collector.ledger.book import load_book
-from collector.ledger.cells import declare
+from collector.ledger.cells import count_some, declare
 from collector.ledger.check import check
 from collector.ledger.engines import writing
 from collector.ledger.ingest import drain
 from collector.ledger.questions.ask import declared_zones
-from collector.ledger.schema import names
+from collector.ledger.schema import calls
 from collector.ledger.touched import WHOLE, begin_proof, end_proof
 
 LOCK_WAIT_S = 10.0
+PAUSE_S = 0.2  # SQLite looks every 0.1 s whether it gets the lock that others had
 
 
 def run_drain(work: Work) -> int:
@@ -50,13 +51,20 @@ def run_check(work: Work) -> int:
 
 
 def has_new_zone(work: Work) -> bool:
-    """Whether a zone is set that has no day cells yet."""
-    with work.engine.connect() as connection:
-        kept = set(connection.scalars(select(names.c.name).where(names.c.kind == "zone")))
-    return not work.settings.zones <= kept
+    """Whether a zone is set of which not all day cells are there."""
+    return not work.settings.zones <= declared_zones(work.engine)
 
 
 def run_declare(work: Work) -> int:
-    """Makes the day cells of the zones that are set."""
+    """Makes the day cells of the zones that are set, some at a time: others write in between. Of how many calls."""
     with writing(work.engine).begin() as connection:
-        return len(declare(connection, work.settings.zones, work.progress))
+        declare(connection, work.settings.zones)
+        in_all = connection.execute(select(func.count()).select_from(calls)).scalar_one()
+    done = 0
+    while has_new_zone(work):
+        with writing(work.engine).begin() as connection:
+            done += count_some(connection)
+        if work.progress is not None:
+            work.progress(done, max(done, in_all))
+        time.sleep(PAUSE_S)
+    return done

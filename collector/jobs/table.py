@@ -20,7 +20,7 @@ def _sums(api: Api, period_s: int) -> Job:
     )
 
 
-STORING, LONG, OPENROUTER = "storing", "long", "openrouter"  # lanes
+LONG, OPENROUTER = "long", "openrouter"  # lanes
 
 JOBS: tuple[Job, ...] = (
     Job(
@@ -30,7 +30,6 @@ JOBS: tuple[Job, ...] = (
         HOUR_S,
         books.run_declare,
         needed=books.has_new_zone,
-        lane=STORING,
     ),
     Job(
         "drain",
@@ -38,7 +37,6 @@ JOBS: tuple[Job, ...] = (
         "store what gateways and others have journalled",
         10 * MINUTE_S,
         books.run_drain,
-        lane=STORING,
     ),
     Job(
         "probe",

@@ -25,9 +25,10 @@ from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_bounds, day_
 from collector.core.prices import PriceSet, price_usage
 from collector.ledger import schema
 from collector.ledger.adjusted import broken_chains
-from collector.ledger.cells import Cells, Progress, all_rows, health_floor, probes_of, rows_of
+from collector.ledger.cells import Progress, all_rows, kept, probes_of, rows_of
 from collector.ledger.check_health import copy_pruned, health_differences
 from collector.ledger.names import name_of, zones
+from collector.ledger.pending import counted_from
 from collector.ledger.priced import set_of
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of
 from collector.ledger.questions.ask import AnyRow, rows
@@ -200,15 +201,20 @@ def _totals(connection: Connection, span: Span) -> Iterator[str]:
 
 
 def _each_day(connection: Connection, span: Span, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
-    """Every day of a declared zone that has quarters or cells: zone, its id, day, start and end."""
+    """Every day of a declared zone that has quarters or cells: zone, its id, day, start and end.
+
+    Of a zone that is being counted, what is counted of its days.
+    """
     where = span.within("quarter", _DAY_QUARTERS)
     quarters = connection.exec_driver_sql(f"SELECT DISTINCT quarter FROM usage_quarters WHERE {where}").scalars().all()
-    near = sa.text(span.wider(1).within("day"))
+    near, counted = sa.text(span.wider(1).within("day")), counted_from(connection)
     for zone, zone_id in zones(connection).items():
         query = sa.select(table.c.day).where(table.c.zone == zone_id, near).distinct()
-        days = {day_number(quarter * _QUARTER_US, zone) for quarter in quarters}
+        from_us = counted.get(zone, 0)
+        days = {day_number(at, zone) for quarter in quarters if (at := quarter * _QUARTER_US) >= from_us}
         for day in sorted(days.union(connection.execute(query).scalars())):
-            yield zone, zone_id, day, *day_bounds(day, zone)
+            start_us, end_us = day_bounds(day, zone)
+            yield zone, zone_id, day, max(start_us, from_us), end_us
 
 
 def _day_cells(table: str, keys: Sequence[str], zone_id: int, day: int) -> _Side:
@@ -273,13 +279,11 @@ def _costs(connection: Connection, shadow: Connection, span: Span, progress: Pro
 
     Of a span with those of two days on both sides, so that every local day that it touches is counted whole.
     """
-    cells, read = Cells(zones(connection), health_floor(connection)), span.wider(2)
+    cells, within = kept(connection), span.wider(2).within("started_at", _DAY_US)
     sets = _price_sets(connection)
-    in_all = connection.exec_driver_sql(
-        f"SELECT count(*) FROM calls WHERE {read.within('started_at', _DAY_US)}"
-    ).scalar_one()
+    in_all = connection.exec_driver_sql(f"SELECT count(*) FROM calls WHERE {within}").scalar_one()
     done = 0
-    for some in all_rows(connection) if span == WHOLE else rows_of(connection, read):
+    for some in all_rows(connection) if span == WHOLE else rows_of(connection, within):
         for row, attempts in some:
             cells.add(row, attempts)
             if (problem := _cost_problem(row, sets)) is not None:
@@ -288,7 +292,7 @@ def _costs(connection: Connection, shadow: Connection, span: Span, progress: Pro
         done += len(some)
         if progress is not None:
             progress(done, max(done, in_all))
-    for probes in probes_of(connection, read):
+    for probes in probes_of(connection, within):
         for probe in probes:
             cells.add_probe(probe)
         cells.write(shadow, {"health": "health"}, is_proof=True)

@@ -23,7 +23,7 @@ from collector.core.prices import Charge, PriceBook, PriceSet, charge
 from collector.ledger import engines, schema
 from collector.ledger import names as interning
 from collector.ledger.ceiling import TOO_DEAR, refuse_dear_days
-from collector.ledger.cells import Cells, Progress, health_floor
+from collector.ledger.cells import Cells, Progress, kept
 from collector.ledger.cells.tables import USAGE_TABLES
 from collector.ledger.priced import PriceSets, too_dear
 from collector.ledger.rows import AT, METERS_END, Row, meters_of, sparse_text
@@ -290,7 +290,7 @@ class _Run:
         reason_ids = self._names.intern(connection, "reason", [reason for reason in reasons if reason])
         who = self._names.intern(connection, "who", [by.who])[by.who]
         why = self._names.intern(connection, "why", [by.why])[by.why]
-        cells = Cells(interning.zones(connection), health_floor(connection))
+        cells = kept(connection)
         updates, adjustments = [], []
         for row, charged in changes:
             price_set = _priced_by(charged)

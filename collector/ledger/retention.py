@@ -17,7 +17,7 @@ from collector.core.budgets import window
 from collector.core.calls import Call
 from collector.core.periods import DAY_S, SECOND_US, day_bounds, format_day
 from collector.ledger import schema
-from collector.ledger.cells import Cells, Progress, declare
+from collector.ledger.cells import Cells, Progress, intern_zones
 from collector.ledger.engines import ledger_path, writing
 from collector.ledger.ingest import LOCK_NAME
 from collector.ledger.pruned import KNOWN_FROM, ROWS_FROM, id_digest, minute_of, raise_instant
@@ -209,7 +209,7 @@ def _prune_probes(connection: Connection, before_us: int) -> int:
 
 def _cells(connection: Connection) -> Cells:
     """Day cells in UTC, which is what is kept of pruned rows."""
-    return Cells({"UTC": declare(connection, {"UTC"})["UTC"]}, 0, only_days=True)
+    return Cells({"UTC": intern_zones(connection, {"UTC"})["UTC"]}, 0, only_days=True)
 
 
 def _prune_names(connection: Connection) -> None:

@@ -6,22 +6,24 @@ tables.py     the tables of cells, and how sums get into them
 counting.py   `Cells`: the rows that come and go within a transaction
 floor.py      how long health is kept by five minutes
 every.py      all calls and probes, some thousands at a time
-zones.py      the day cells of a zone that is new
+zones.py      declared zones, and the day cells of one that is new
 rebuild.py    all cells anew
 """
 
 from collector.ledger.cells.counting import Cells
 from collector.ledger.cells.every import Progress, all_rows, probes_of, rows_of
-from collector.ledger.cells.floor import health_floor, raise_floor
+from collector.ledger.cells.floor import raise_floor
 from collector.ledger.cells.rebuild import rebuild
-from collector.ledger.cells.zones import declare
+from collector.ledger.cells.zones import count_some, declare, intern_zones, kept
 
 __all__ = [
     "Cells",
     "Progress",
     "all_rows",
+    "count_some",
     "declare",
-    "health_floor",
+    "intern_zones",
+    "kept",
     "probes_of",
     "raise_floor",
     "rebuild",

@@ -3,24 +3,30 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_number
+from collector.core.periods import DAY_S, END_US, QUARTER_S, SECOND_US, day_number
 from collector.ledger.rows import COLUMNS, Row
 
 QUARTER_US, DAY_US = QUARTER_S * SECOND_US, DAY_S * SECOND_US
 IDS = ("model", "provider", "app", "key", "user", "price", "unpriced_reason")
 
-Days = tuple[int, ...]  # the days that hold a quarter-hour, one in each zone
+ALL_TIME = range(END_US + DAY_US)  # the instants of calls, of those that were stored before too
+
+Days = tuple[int | None, ...]  # the days that hold a quarter-hour, one in each zone; None where it is not counted
 
 
 class DaysOf(dict[int, Days]):
-    """The days that hold a quarter-hour, by its number; each quarter-hour is looked up once."""
+    """The days that hold a quarter-hour, by its number; each quarter-hour is looked up once.
 
-    def __init__(self, zones: Sequence[str]) -> None:
+    `times`: by zone the instants that are counted, where not all are.
+    """
+
+    def __init__(self, zones: Sequence[str], times: Mapping[str, range] | None = None) -> None:
         super().__init__()
-        self._zones = zones
+        self._times = {zone: (times or {}).get(zone, ALL_TIME) for zone in zones}
 
     def __missing__(self, quarter: int) -> Days:
-        days = self[quarter] = tuple(day_number(quarter * QUARTER_US, zone) for zone in self._zones)
+        at = quarter * QUARTER_US
+        days = self[quarter] = tuple(day_number(at, zone) if at in time else None for zone, time in self._times.items())
         return days
 
 

@@ -27,7 +27,7 @@ class Cells:
     """What rows add to the cells, or take from them when `sign` is -1.
 
     `zones` are the declared ones with their ids; `floor` is the first bucket of five minutes that is kept.
-    `only_days`: nothing but the day cells of these zones, from the days of `first_days` on, by zone id.
+    `only_days`: nothing but the day cells of these zones. `times`: by zone the instants that are counted, if not all.
     """
 
     def __init__(
@@ -36,13 +36,12 @@ class Cells:
         floor: int,
         *,
         only_days: bool = False,
-        first_days: Mapping[int, int] | None = None,
+        times: Mapping[str, range] | None = None,
     ) -> None:
         self._zones = tuple(zones.values())
         self._floor = floor
         self._only_days = only_days
-        self._first_days = first_days or {}
-        self._days_of = DaysOf(tuple(zones))
+        self._days_of = DaysOf(tuple(zones), times)
         self._sides = {1: _Side(), -1: _Side()}
 
     def add(self, row: Row, attempts: Sequence[Row] = (), sign: int = 1) -> None:
@@ -104,7 +103,7 @@ class Cells:
             (zone, key[0][n], *key[1:], *sums)
             for n, zone in enumerate(self._zones)
             for key, sums in cells.items()
-            if key[0][n] >= self._first_days.get(zone, key[0][n])
+            if key[0][n] is not None
         ]
 
     def _health(self, log: Log, sign: int) -> dict[HealthKey, Health]:
@@ -125,5 +124,5 @@ class Cells:
                 yield FIVE_MINUTES, five
             yield HOURS, five // HOUR_FIVES
         for zone, day in zip(self._zones, days, strict=True):
-            if day >= self._first_days.get(zone, day):
+            if day is not None:
                 yield zone, day

@@ -7,10 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from collector.ledger import schema
-from collector.ledger.cells.columns import DAY_US
 from collector.ledger.cells.counting import Cells
 from collector.ledger.rows import Row
-from collector.ledger.touched import WHOLE, Span
 
 Progress = Callable[[int, int], None]  # calls done, calls in all
 
@@ -34,17 +32,22 @@ def all_rows(connection: Connection) -> Iterator[list[tuple[Row, list[Row]]]]:
         last = rows[-1][0]
 
 
-def rows_of(connection: Connection, span: Span) -> Iterator[list[tuple[Row, list[Row]]]]:
-    """Like `all_rows`, of the calls that began in a span or of which an attempt did, in no order."""
-    within = span.within("started_at", DAY_US)
+def rows_of(connection: Connection, within: str) -> Iterator[list[tuple[Row, list[Row]]]]:
+    """Like `all_rows`, of the calls that began in a time or of which an attempt did, in no order.
+
+    `within` is SQL that says so of `started_at`.
+    """
     found = connection.exec_driver_sql(
         f"SELECT * FROM calls WHERE {within} UNION ALL SELECT * FROM calls WHERE NOT ({within})"
         f" AND id IN (SELECT call_id FROM attempts WHERE probe = 0 AND {within})"
     )
     while rows := found.fetchmany(_ROWS_AT_ONCE):
-        ids = [row[0] for row in rows]
-        query = sa.select(schema.attempts).where(schema.attempts.c.call_id.in_(ids), schema.attempts.c.probe == 0)
-        yield _together(rows, connection.execute(query.order_by(schema.attempts.c.call_id, schema.attempts.c.n)))
+        marks = ", ".join("?" * len(rows))
+        tried = connection.exec_driver_sql(
+            f"SELECT * FROM attempts WHERE call_id IN ({marks}) AND probe = 0 ORDER BY call_id, n",
+            tuple(row[0] for row in rows),
+        )
+        yield _together(rows, tried)
 
 
 def _together(rows: Iterable[Sequence[Any]], tried: Iterable[Sequence[Any]]) -> list[tuple[Row, list[Row]]]:
@@ -55,9 +58,8 @@ def _together(rows: Iterable[Sequence[Any]], tried: Iterable[Sequence[Any]]) -> 
     return [(tuple(row), attempts.get(row[0], [])) for row in rows]
 
 
-def probes_of(connection: Connection, span: Span) -> Iterator[list[Row]]:
-    """The probes of a span, rows of the attempts table, some thousands at a time."""
-    within = span.within("started_at", DAY_US)
+def probes_of(connection: Connection, within: str = "1") -> Iterator[list[Row]]:
+    """The probes of a time, rows of the attempts table, some thousands at a time."""
     found = connection.exec_driver_sql(f"SELECT * FROM attempts WHERE probe = 1 AND {within}")
     while some := found.fetchmany(_ROWS_AT_ONCE):
         yield [tuple(row) for row in some]
@@ -74,7 +76,7 @@ def count_all(connection: Connection, cells: Cells, progress: Progress | None) -
         done += len(rows)
         if progress is not None:
             progress(done, in_all)
-    for probes in probes_of(connection, WHOLE):
+    for probes in probes_of(connection):
         for probe in probes:
             cells.add_probe(probe)
         cells.write(connection)

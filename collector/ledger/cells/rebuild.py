@@ -8,11 +8,10 @@ from sqlalchemy.engine import Engine
 from collector.core.errors import LedgerError
 from collector.core.periods import day_number, format_day
 from collector.ledger import engines
-from collector.ledger.cells.counting import Cells
 from collector.ledger.cells.every import Progress, count_all
-from collector.ledger.cells.floor import health_floor
 from collector.ledger.cells.tables import TABLES
-from collector.ledger.cells.zones import intern_zones
+from collector.ledger.cells.zones import intern_zones, kept
+from collector.ledger.pending import set_counted_from
 from collector.ledger.pruned import ROWS_FROM, instant_of
 
 
@@ -28,4 +27,6 @@ def rebuild(engine: Engine, zones: Iterable[str] = (), progress: Progress | None
             raise LedgerError(f"rows before {day} were pruned: the cells cannot be made anew from the rows")
         for table in TABLES:
             connection.execute(sa.delete(table))
-        count_all(connection, Cells(intern_zones(connection, zones), health_floor(connection)), progress)
+        for zone in intern_zones(connection, zones):
+            set_counted_from(connection, zone, 0)
+        count_all(connection, kept(connection), progress)

@@ -18,7 +18,7 @@ from collector.core.outcomes import Outcome
 from collector.core.prices import PriceBook
 from collector.ledger import engines, journal, schema
 from collector.ledger.ceiling import refuse_dear_days
-from collector.ledger.cells import Cells, declare, raise_floor
+from collector.ledger.cells import count_some, declare, kept, raise_floor
 from collector.ledger.ingest.account import Account
 from collector.ledger.ingest.sorting import MAX_REJECT_BYTES, Records, Sorted, refuse, sort, without_amounts
 from collector.ledger.ingest.writing import count_open, open_calls, open_ids, write_beside, write_rejects
@@ -95,8 +95,9 @@ class _Drain:
         self._price_sets = PriceSets()
         self._sums = [0, 0, 0, 0]  # stored, merged, rejected, batches
         with self._engine.begin() as connection:
-            self._zones = declare(connection, {"UTC", *zones})
-            self._floor = raise_floor(connection, now_us)
+            declare(connection, {"UTC", *zones})
+            count_some(connection)
+            raise_floor(connection, now_us)
 
     def run(self, journal_dir: Path) -> Drained:
         for path in journal.segments(journal_dir):
@@ -197,7 +198,7 @@ class _Drain:
         if not found.arrivals:
             return
         key = connection.execute(sa.insert(schema.batches), {"stored_at": self._now_us}).inserted_primary_key
-        cells = Cells(self._zones, self._floor)
+        cells = kept(connection)
         desk = Desk(connection, self._book, self._names, self._price_sets, cells, key[0] if key else 0)
         settled = settle(desk, found.arrivals)
         cells.write(connection)
@@ -211,7 +212,7 @@ class _Drain:
 
     def _tell(self, connection: Connection, found: Sorted) -> None:
         if found.beside:
-            cells = Cells(self._zones, self._floor)
+            cells = kept(connection)
             store_told(connection, self._names, cells, [record.told for _, record in found.beside])
             cells.write(connection)
 

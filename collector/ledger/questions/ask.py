@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Engine, Row, Select, select
 
+from collector.ledger.pending import COUNTED_FROM
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM
 from collector.ledger.schema import meta, names
 
@@ -38,11 +39,12 @@ class Kept(frozenset[str]):
 
 
 def declared_zones(engine: Engine) -> Kept:
-    """The zones that the ledger keeps day cells for."""
-    kept = Kept(row.name for row in rows(engine, select(names.c.name).where(names.c.kind == "zone")))
+    """The zones that the ledger keeps day cells for, of all days."""
+    begun = [row.name for row in rows(engine, select(names.c.name).where(names.c.kind == "zone"))]
     told = {
         row.key: int(row.value) for row in rows(engine, select(meta).where(meta.c.key.like("%\\_from%", escape="\\")))
     }
+    kept = Kept(zone for zone in begun if COUNTED_FROM + zone not in told)
     kept.rows_from_us = told.get(ROWS_FROM, 0)
     kept.users_from_us = {zone: told.get(USERS_FROM + zone, 0) for zone in kept}
     return kept
