@@ -363,6 +363,30 @@ def test_wishes_of_a_plain_request_are_none() -> None:
     assert read_wishes(read_asked(body(provider=None, models=None), CHAT), 64) == Wishes(models=(("m", ""),))
 
 
+@pytest.mark.parametrize(
+    ("members", "choices"),
+    [
+        ({}, 1),
+        ({"n": 3}, 3),
+        ({"n": 2, "best_of": 5}, 5),
+        ({"n": 2, "prompt": "a"}, 2),
+        ({"n": 2, "prompt": ["a", "b", "c"]}, 6),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"n": "2", "best_of": None, "prompt": {}}, 1),
+    ],
+)
+def test_every_answer_that_is_paid_for_is_counted(members: dict[str, object], choices: int) -> None:
+    assert need_of(read_asked(body(**members), CHAT)).choices == choices
+
+
+def test_a_prompt_that_may_be_written_into_a_cache_is_known_as_such() -> None:
+    text = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    cached = [{"role": "user", "content": text}]
+    assert need_of(read_asked(body(messages=cached), CHAT)).writes_cache
+    assert not need_of(read_asked(body(), CHAT)).writes_cache
+
+
 def test_what_a_request_needs() -> None:
     asked = read_asked(body(max_tokens=5, max_completion_tokens=7, tools=[], n=1, messages=PICTURE), CHAT)
     length = len(asked.body)

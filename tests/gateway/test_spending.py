@@ -125,6 +125,17 @@ def test_a_keys_limit_is_its_own(tmp_path: Path) -> None:
     assert spent(tmp_path, rich.budget) == (COST, 0)
 
 
+def test_a_long_prompt_holds_what_long_prompts_cost(tmp_path: Path) -> None:
+    base = '[[prices]]\nmodel = "m"\ninput_usd_per_m = 1\noutput_usd_per_m = 2\n'
+    (tmp_path / "prices.toml").write_text(f"{base}\n{base.replace('= 1', '= 10')}above_tokens = 10\n")
+
+    async def what(gateway: Inside) -> None:
+        assert (await gateway.ask(QUESTION)).status == 402
+
+    unpriced = (Endpoint("m", "one", max_output_tokens=100, context_tokens=1000),)
+    asked(tmp_path, what, plain(ANSWER), budgets=(Budget("all", "month", RESERVE),), endpoints=unpriced)
+
+
 def test_under_a_limit_an_unpriced_endpoint_is_not_asked(tmp_path: Path) -> None:
     endpoints = (Endpoint("m", "one"), Endpoint("m", "two", input_usd_per_m=1, output_usd_per_m=1))
 
@@ -251,7 +262,11 @@ def test_the_signs_of_life_of_dead_workers_are_taken_away(tmp_path: Path) -> Non
     assert not is_alive(tmp_path, alive.name)
 
 
-PRICES = PriceSet("m", {"input": 3, "output": 5, "images_in": 1000, "requests": 7}, "t", images=PER_IMAGE)
+WRITTEN = {"cache_write_5m": 4, "cache_write_1h": 6}
+PRICES = PriceSet("m", {"input": 3, "output": 5, "images_in": 1000, "requests": 7} | WRITTEN, "t", images=PER_IMAGE)
+BARE = PriceSet("m", {"input": 3, "output": 5}, "t")
+LONG = PriceSet("m", {"input": 30, "output": 50}, "t", above_tokens=10)
+HUGE = PriceSet("m", {"input": 300, "output": 500}, "t", above_tokens=100)
 
 
 def route(**more: Any) -> Route:
@@ -265,6 +280,11 @@ def route(**more: Any) -> Route:
         (route(), Need(most_tokens=10, max_tokens=20, choices=3, images=2), 10 * 3 + 60 * 5 + 7 + 2000),
         (route(context_tokens=4, max_output_tokens=30), Need(most_tokens=10), 4 * 3 + 30 * 5 + 7),
         (route(), Need(most_tokens=10), 10 * 3 + 4096 * 5 + 7),
+        (route(), Need(most_tokens=10, max_tokens=20, writes_cache=True), 10 * 6 + 20 * 5 + 7),
+        (route(price_set=BARE), Need(most_tokens=10, max_tokens=20, writes_cache=True), 10 * 3 + 20 * 5),
+        (route(long_price_sets=(HUGE, LONG)), Need(most_tokens=10, max_tokens=20), 10 * 3 + 20 * 5 + 7),
+        (route(long_price_sets=(HUGE, LONG)), Need(most_tokens=11, max_tokens=20), 11 * 30 + 20 * 50),
+        (route(long_price_sets=(HUGE, LONG)), Need(most_tokens=101, max_tokens=20), 101 * 300 + 20 * 500),
         (route(price_set=None), Need(most_tokens=10), None),
         (route(price_set=PriceSet("m", {"input": 3}, "t")), Need(most_tokens=10), None),
     ],

@@ -7,6 +7,7 @@ from collector.core.prices import PriceBook, PriceSet, Unpriced
 from collector.intake.gateway.routing import Route, Routes
 from collector.ledger.book.cards import Card
 
+_ANY_PROMPT = 1 << 62  # tokens: more than any has
 MAX_MODELS = 10_000  # names come from outside: the memory of them is bounded
 
 
@@ -47,16 +48,31 @@ class Catalog:
                 input_modalities=route.input_modalities or frozenset(card.input_modalities) or None,
             )
         priced = self._price_set(route, model, now_us)
-        price = _compared(priced) if priced else None
-        known_by = f"{route.provider} {route.upstream_model or model}"
-        return msgspec.structs.replace(route, id=known_by, model=model, suffix=suffix, price_set=priced, price=price)
+        return msgspec.structs.replace(
+            route,
+            id=f"{route.provider} {route.upstream_model or model}",
+            model=model,
+            suffix=suffix,
+            price_set=priced,
+            long_price_sets=self._long_price_sets(route, model, now_us),
+            price=_compared(priced) if priced else None,
+        )
 
-    def _price_set(self, route: Route, model: str, now_us: int) -> PriceSet | None:
+    def _price_set(self, route: Route, model: str, now_us: int, prompt_tokens: int = 0) -> PriceSet | None:
         """The set that a call would be charged by: under the asked name, else under the upstream's."""
         if self._book is None:
             return None
-        found = self._book.find(model, route.provider, now_us, served_model=route.upstream_model)
+        upstream = route.upstream_model
+        found = self._book.find(model, route.provider, now_us, prompt_tokens=prompt_tokens, served_model=upstream)
         return None if isinstance(found, Unpriced) else found
+
+    def _long_price_sets(self, route: Route, model: str, now_us: int) -> tuple[PriceSet, ...]:
+        found: list[PriceSet] = []
+        priced = self._price_set(route, model, now_us, _ANY_PROMPT)
+        while priced is not None and priced.above_tokens:
+            found.append(priced)
+            priced = self._price_set(route, model, now_us, priced.above_tokens)
+        return tuple(found)
 
 
 def _compared(price_set: PriceSet) -> int | None:

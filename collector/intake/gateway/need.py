@@ -4,6 +4,7 @@ import re
 from collections.abc import Set
 
 import msgspec
+from msgspec import Raw
 
 from collector.intake.gateway.asked import Asked
 
@@ -25,16 +26,22 @@ _MODALITIES = {"input_audio": "audio", "file": "file", "input_file": "file", "vi
     "input_video": "video"
 }
 _whole_number = msgspec.json.Decoder(int).decode
+_items = msgspec.json.Decoder(list[Raw]).decode
+_SEVERAL = re.compile(rb'\[\s*["\[]')
 
 
 class Need(msgspec.Struct, frozen=True):
-    """`least_tokens` and `most_tokens` bound the prompt, estimated from its bytes; `max_tokens` each of the answers."""
+    """`least_tokens` and `most_tokens` bound the prompt, estimated from its bytes; `max_tokens` each of the answers.
+
+    `choices` are the answers that are paid for. `writes_cache`: the prompt may be kept in a cache, at a price.
+    """
 
     least_tokens: int = 0
     most_tokens: int = 0
     max_tokens: int | None = None
     choices: int = 1
     images: int = 0
+    writes_cache: bool = False
     modalities: Set[str] = frozenset()  # beside text
     parameters: Set[str] = frozenset()
 
@@ -49,6 +56,7 @@ def need_of(asked: Asked) -> Need:
         max_tokens=_max_tokens(asked),
         choices=_choices(asked),
         images=asked.images,
+        writes_cache=b'"cache_control"' in asked.body,
         modalities=frozenset(found | {"image"} if asked.images else found),
         parameters=frozenset([_SAME.get(name, name) for name in asked.members if name not in _STRUCTURE]),
     )
@@ -65,9 +73,22 @@ def _may_hold_files(body: bytes) -> bool:
 
 
 def _choices(asked: Asked) -> int:
-    raw = asked.members.get("n")
+    """Those of one prompt, or all that the best of them are chosen from; of each prompt of a list (completions)."""
+    members = asked.members
+    return max(_count(members.get("n")), _count(members.get("best_of"))) * _prompts(members.get("prompt"))
+
+
+def _count(stated: Raw | None) -> int:
     try:
-        return max(1, _whole_number(raw)) if raw is not None else 1
+        return max(1, _whole_number(stated)) if stated is not None else 1
+    except (msgspec.MsgspecError, ValueError):
+        return 1
+
+
+def _prompts(stated: Raw | None) -> int:
+    """How many prompts there are: texts, or lists of tokens; a list of numbers is one."""
+    try:
+        return len(_items(stated)) if stated is not None and _SEVERAL.match(memoryview(stated)) else 1
     except (msgspec.MsgspecError, ValueError):
         return 1
 

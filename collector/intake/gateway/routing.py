@@ -30,6 +30,7 @@ class Route(msgspec.Struct, frozen=True):
     input_modalities: frozenset[str] | None = None
     supported_parameters: frozenset[str] | None = None
     price_set: PriceSet | None = None  # None: no price is known
+    long_price_sets: tuple[PriceSet, ...] = ()  # of prompts above a size
     price: int | None = None  # picodollars of one token in and one out, by which endpoints are compared
 
     @property
