@@ -76,6 +76,7 @@ QUESTIONS: dict[str, Builder] = {
     "spend": spend.spend_per_day,
     "unpriced": spend.unpriced_per_day,
     "outcomes": usage.outcomes_per_day,
+    "names": usage.used_by_name,
     "providers": lambda selection, period, zones, _: uptime.provider_uptime(
         selection, period, zones, bucket_for(period)
     ),

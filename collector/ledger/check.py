@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import Table
 
-from collector.core.meters import COMMON_METERS, METERS
+from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_bounds, day_number, format_day
 from collector.core.prices import PriceSet, price_usage
@@ -73,6 +73,7 @@ def _finders(connection: Connection, span: Span, progress: Progress | None) -> I
     yield _users(connection, span)
     yield _prices(connection, span)
     yield _totals(connection, span)
+    yield _user_totals(connection, span)
     yield _rows(connection, span, progress)
     yield _attempts(connection, span)
     yield broken_chains(connection, span)
@@ -200,6 +201,21 @@ def _totals(connection: Connection, span: Span) -> Iterator[str]:
             yield f"{format_day(key[1])} in {declared.get(key[0], key[0])}, totals by {dimension or 'day'}, {sentence}"
 
 
+def _user_totals(connection: Connection, span: Span) -> Iterator[str]:
+    """The short totals of users against the user cells."""
+    within, keys = span.wider(1).within("day"), _keys_of(schema.user_totals)
+    sides = (" + ".join(METERS[name].column for name in side) for side in (INPUT_TOKENS, OUTPUT_TOKENS))
+    sums = ("calls", "CASE WHEN reason != 0 THEN calls ELSE 0 END", *sides, "cost")
+    summed = ", ".join(f"sum({sql})" for sql in sums)
+    place = f"zone, day / {schema.USER_BLOCK_DAYS}, user, day"
+    cells = _Side("the cells", f"SELECT {place}, {summed} FROM user_days WHERE {within} GROUP BY 1, 2, 3, 4")
+    columns = _columns((*keys, *schema.USER_SUMS))
+    totals = _Side("the user's total", f"SELECT {columns} FROM user_totals WHERE {within}")
+    declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
+    for key, sentence in _differences(connection, cells, totals, keys, schema.USER_SUMS):
+        yield f"{format_day(key[3])} in {declared.get(key[0], key[0])}, {sentence}"
+
+
 def _each_day(connection: Connection, span: Span, table: Table) -> Iterator[tuple[str, int, int, int, int]]:
     """Every day of a declared zone that has quarters or cells: zone, its id, day, start and end.
 
@@ -238,7 +254,7 @@ def _from_rows(bucket: str | None, keys: Sequence[str], where: str = _BETWEEN) -
 
 
 def _differences(
-    connection: Connection, one: _Side, other: _Side, keys: Sequence[str]
+    connection: Connection, one: _Side, other: _Side, keys: Sequence[str], names: Sequence[str] = _SUMS
 ) -> Iterator[tuple[tuple[int, ...], str]]:
     """Keys at which two sides differ, and a sentence that names the first sum that does on both."""
     width = len(keys)
@@ -248,8 +264,8 @@ def _differences(
         for row in connection.exec_driver_sql(sql, this.values + that.values):
             told.setdefault(tuple(row[:width]), [None, None])[place] = row[width:]
     for key, sums in sorted(told.items()):
-        left, right = (part or (0,) * len(_SUMS) for part in sums)
-        name, a, b = next((n, a, b) for n, a, b in zip(_SUMS, left, right, strict=True) if a != b)
+        left, right = (part or (0,) * len(names) for part in sums)
+        name, a, b = next((n, a, b) for n, a, b in zip(names, left, right, strict=True) if a != b)
         yield key, f"{_described(connection, keys, key)}: {one.name} say {name} {a}, {other.name} says {b}"
 
 

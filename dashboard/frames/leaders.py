@@ -26,19 +26,15 @@ class Used(NamedTuple):
     spend: int | None
 
 
-def used(usage: Sequence[Any], spend: Sequence[Any], dimension: str) -> dict[str, Used]:
-    """By name, most tokens first, from rows of `tokens_per_day` and `spend_per_day` by that dimension."""
-    labels = names_of(usage, dimension)
-    tokens, calls = dict.fromkeys(labels, 0), dict.fromkeys(labels, 0)
-    for row in usage:
-        tokens[row.group] += row.tokens_in + row.tokens_out
-        calls[row.group] += row.calls
-    costs: dict[str, int] = {}
-    for row in spend:
-        if row.calls > row.unpriced_calls:
-            costs[row.group] = costs.get(row.group, 0) + row.cost_picousd
-    found = {name: Used(labels[name], tokens[name], calls[name], costs.get(name)) for name in labels}
+def used(rows: Sequence[Any], dimension: str) -> dict[str, Used]:
+    """By name, most tokens first, from rows of `used_by_name` by that dimension."""
+    labels = names_of(rows, dimension)
+    found = {row.group: Used(labels[row.group], row.tokens_in + row.tokens_out, row.calls, _spend(row)) for row in rows}
     return dict(sorted(found.items(), key=lambda item: (-item[1].tokens, -item[1].calls, item[0])))
+
+
+def _spend(row: Any) -> int | None:
+    return row.microdollars * 10**6 + row.picodollars if row.calls > row.unpriced_calls else None
 
 
 def calls_path(selection: Selection, name: str) -> str:

@@ -58,10 +58,12 @@ def by_spend(rows: Sequence[Any], dimension: str, most: int) -> dict[str, Sums]:
     groups: dict[str, list[Any]] = {}
     for row in rows:
         groups.setdefault(names[row.group], []).append(row)
+    folded = groups.pop(REST, [])
     ranked = sorted(groups, key=lambda name: (-sum(row.cost_picousd for row in groups[name]), name))
     found = {name: sums(groups[name]) for name in ranked[:most]}
-    if rest := ranked[most:]:
-        found[f"{REST} ({len(rest):,})"] = sums(row for name in rest for row in groups[name])
+    rest = [row for name in ranked[most:] for row in groups[name]] + folded
+    if rest:
+        found[REST if folded else f"{REST} ({len(ranked) - most:,})"] = sums(rest)
     return found | {TOTAL: sums(rows)}
 
 

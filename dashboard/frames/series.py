@@ -22,9 +22,10 @@ def total_by_series(amounts: Amounts) -> dict[str, int]:
 
 
 def kept(amounts: Amounts, most: int = MOST_SERIES) -> list[str]:
-    """The series that are shown by name, largest first, and REST last when there are more of them."""
-    names = list(total_by_series(amounts))
-    return names if len(names) <= most else [*names[: most - 1], REST]
+    """The series that are shown by name, largest first, and REST last when there are more or some are folded."""
+    series = list(total_by_series(amounts))
+    names = [name for name in series if name != REST]
+    return names if names == series and len(names) <= most else [*names[: most - 1], REST]
 
 
 def fold(amounts: Amounts, names: Sequence[str]) -> dict[tuple[int, str], int]:

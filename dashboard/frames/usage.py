@@ -7,7 +7,7 @@ import pandas as pd
 
 from dashboard import texts
 from dashboard.frames.axis import Axis
-from dashboard.frames.series import fold, gather, kept, long_frame
+from dashboard.frames.series import REST, fold, gather, kept, long_frame
 
 INPUT, OUTPUT = "Input", "Output"
 IMAGES_IN, IMAGES_OUT = "Input images", "Output images"
@@ -45,11 +45,11 @@ def totals(usage: Sequence[Any], spend: Sequence[Any], unpriced: Sequence[Any]) 
 
 
 def names_of(rows: Iterable[Any], dimension: str) -> dict[str, str]:
-    """What a screen calls each group: its label, with the name behind it where two share a label."""
+    """What a screen calls each group: its label, with the name behind it where two share one; None is all others."""
     labels = {row.group: row.label or row.group for row in rows}
     taken = list(labels.values())
     shown = {name: label if taken.count(label) == 1 else f"{label} ({name})" for name, label in labels.items()}
-    return {name: label if name else f"no {dimension}" for name, label in shown.items()}
+    return {name: REST if name is None else label if name else f"no {dimension}" for name, label in shown.items()}
 
 
 def series_of(rows: Sequence[Any], dimension: str) -> list[str]:

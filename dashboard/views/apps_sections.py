@@ -16,7 +16,7 @@ from dashboard.frames.model import APP_LINK
 from dashboard.views import cards, empty, grouping, parts, scope
 
 GROUPS = {"app": "Apps", "key": "Keys", "user": "Users"}
-QUESTIONS = ("tokens", "spend")
+QUESTIONS = ("tokens", "spend", "names")
 
 
 def show(its: scope.Scope, now_us: int) -> None:
@@ -31,7 +31,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     if refusal or not rows:
         empty.no_calls(its, refusal)
         return
-    now = leaders.used(rows, answer["spend"].rows, selection.group)
+    now = leaders.used(answer["names"].rows, selection.group)
     before, since = _before(its, selection, now_us)
     with st.container(border=True):
         parts.heading(GROUPS[selection.group], leaders.says(now, selection.group), spend.says(answer["spend"].rows))
@@ -59,10 +59,10 @@ def _before(its: scope.Scope, selection: Selection, now_us: int) -> tuple[Mappin
     since = cards.since(its.period(), period, now_us)
     if period is None or not since:
         return None, ""
-    answer = cached.answers(QUESTIONS, selection, period, its.settings)
-    if answer["tokens"].refusal:
+    answer = cached.answers(("names",), selection, period, its.settings)["names"]
+    if answer.refusal:
         return None, ""
-    return leaders.used(answer["tokens"].rows, answer["spend"].rows, selection.group), f"period before ({since})"
+    return leaders.used(answer.rows, selection.group), f"period before ({since})"
 
 
 def _trend(rows: list[Any], axis: axes.Axis, group: str) -> None:

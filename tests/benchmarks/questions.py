@@ -116,6 +116,8 @@ def of_prices_and_totals() -> Iterable[Asked]:
     yield Asked("cost by outcome, 90 d", lambda: trouble.cost_by_outcome(ANY, period, ZONES, LIMITS), CELLS_MS)
     yield Asked("queue of the unpriced, 90 d", lambda: unpriced.queue(ANY, period, ZONES, LIMITS), CELLS_MS)
     yield Asked("reported per day, 90 d", lambda: metered.reported_per_day(period, ZONES), CELLS_MS)
+    for group in DIMENSIONS:
+        yield Asked(f"used by each {group}, 90 d", _usage(usage.used_by_name, Selection(group=group), period), CELLS_MS)
     yield Asked("all calls by outcome", totals.calls_by_outcome, CELLS_MS)
     yield Asked("all attempts by provider", totals.attempts_by_provider, CELLS_MS)
     yield Asked("all times by provider", totals.times_by_provider, CELLS_MS)

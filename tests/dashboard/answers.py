@@ -10,7 +10,7 @@ class Spent(NamedTuple):
     cost_picousd: int
     calls: int = 1
     unpriced_calls: int = 0
-    group: str = ""
+    group: str | None = ""
     label: str = ""
     reported_calls: int = 0
     reported_cost_picousd: int = 0

@@ -22,7 +22,7 @@ class Usage(NamedTuple):
     tokens_in: int = 0
     tokens_out: int = 0
     calls: int = 1
-    group: str = ""
+    group: str | None = ""
     label: str = ""
     tokens_cached: int = 0
     tokens_reasoning: int = 0
@@ -97,6 +97,13 @@ def test_the_rest_adds_up(three_days: Axis) -> None:
     assert names == ["m10", "m9", "m8", "m7", "m6", series.REST]
     frame = usage.tokens(rows, three_days, "model", names)
     assert frame["value"].sum() == sum(row.tokens_in + row.tokens_out for row in rows)
+
+
+def test_those_that_a_question_folded_are_the_rest(three_days: Axis) -> None:
+    rows = [Usage(DAY, 10, group="ann", label="ann"), Usage(DAY, 99, group=None, label="")]
+    names = usage.series_of(rows, "user")
+    assert names == ["ann", series.REST]
+    assert list(usage.tokens(rows, three_days, "user", names)["value"]) == [10, 99]
 
 
 def test_two_apps_of_one_title_are_told_apart() -> None:

@@ -59,6 +59,13 @@ def test_the_lines_add_up_to_the_total_to_the_last_digit(stated: list[tuple[int,
     assert sum(line.calls for line in lines) == total.calls == len(rows)
 
 
+def test_those_that_a_question_folded_are_in_the_line_of_all_others() -> None:
+    rows = [Spent(1, 5, group="ann"), Spent(1, 3, group="bob"), Spent(1, 90, calls=7, group=None)]
+    found = ranking.by_spend(rows, "user", 1)
+    assert {name: its.spend for name, its in found.items()} == {"ann": 5, "all others": 93, "Total": 98}
+    assert ranking.series_of(rows, "user") == ["ann", "bob", "all others"]
+
+
 def test_a_difference_is_stated_only_where_every_call_was_reported() -> None:
     rows = [Spent(1, 10, 1, 0, "a", "", 1, 12), Spent(1, 10, 2, 0, "b", "", 1, 4), Spent(1, 7, group="c")]
     table = ranking.reported_table(ranking.by_spend(rows, "app", 9), "app")

@@ -49,6 +49,10 @@ CASES = {
         "totals by user, user ann ok: the cells say calls 1, the total says 0",
     ],
     "UPDATE day_totals SET cost = 0 WHERE dimension = 0": ["totals by day, ok: the cells say cost"],
+    "UPDATE user_totals SET tokens_in = 9 WHERE user > 0": [
+        "2026-10-01 in UTC, user ann: the cells say tokens_in 1000, the user's total says 9",
+    ],
+    "UPDATE user_totals SET unpriced_calls = 0": ["the cells say unpriced_calls 1, the user's total says 0"],
     "UPDATE health SET ok = ok + 1 WHERE grain = 1": [
         "health, grain 1, bucket 497460, model m provider openai: the calls say ok 1, the cell 2",
     ],

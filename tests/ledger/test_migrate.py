@@ -103,7 +103,9 @@ def test_from_every_revision_with_data_in_it_every_total_stays(revision: str, tm
     assert before["calls.cost"] == before["spend"] > 0
 
 
-@pytest.mark.parametrize(("table", "revision"), [("day_totals", "0010"), ("price_days", "0012")])
+@pytest.mark.parametrize(
+    ("table", "revision"), [("day_totals", "0010"), ("price_days", "0012"), ("user_totals", "0014")]
+)
 def test_cells_that_a_migration_makes_are_those_that_ingest_keeps(table: str, revision: str, tmp_path: Path) -> None:
     told = "12:00 openai m 1000/200 ok app=shop user=ann\n13:00 openai nobody 1/1 ok\n23:30 dear m 1/1 ok app=blog"
     engine = store(tmp_path, calls(told))

@@ -13,7 +13,9 @@ from collector.core.periods import QUARTER_S, SECOND_US, Period, day_number, par
 from collector.core.selection import Selection
 from collector.ledger.questions import items, spend, usage
 from collector.ledger.questions.ask import declared_zones, rows
+from collector.ledger.questions.cells import LEADERS
 from collector.settings import Limits
+from tests import tables
 from tests.random_calls import END_DAY, FIRST_DAY, HOSTILE, NIGHTS_S, many
 from tests.stored import NOW_US, store
 
@@ -101,8 +103,51 @@ def test_days_are_the_sums_of_their_rows(calls, period, group, chosen):
         ):
             answer = rows(engine, ask(selection, period, declared_zones(engine), LIMITS))
             found = [((row.day, getattr(row, "group", "")), row._asdict()) for row in answer]
-            assert summed(found, columns) == summed(told, columns)
+            assert summed(found, columns) == summed(fold(told, found), columns)
             assert len(found) == len(dict(found))
+        engine.dispose()
+
+
+def fold(told, found):
+    """The same, with all names that have no rows of their own in one, where some are folded."""
+    own = {group for (_, group), _ in found}
+    return [((day, group if group in own or None not in own else None), its) for (day, group), its in told]
+
+
+@given(many, periods(), st.sampled_from(GROUPS[1:]), filters)
+@settings(max_examples=40, deadline=None)
+def test_names_are_the_sums_of_their_rows(calls, period, group, chosen):
+    selection = Selection(zone=period.zone, group=group, **chosen)
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls)
+        columns = ("calls", "unpriced_calls", "tokens_in", "tokens_out", "cost")
+        told = summed(((row[group] or "", amounts(row)) for row in stored(engine, period, selection)), columns)
+        answer = rows(engine, usage.used_by_name(selection, period, declared_zones(engine), LIMITS))
+        found = {row.group: [*row[2:6], row.microdollars * 10**6 + row.picodollars] for row in answer}
+        assert found == told
+        assert len(found) == len(answer)
+        engine.dispose()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40), st.integers(0, 9)), min_size=40, max_size=80))
+@settings(max_examples=10, deadline=None)
+def test_of_many_users_those_lead_that_used_most_or_cost_most(uses):
+    lines = [
+        f"2026-09-{1 + day % 30:02d}T12:{n % 60:02d} openai {('m', 'free')[n % 2]} {tokens}/0 ok user=u{user}"
+        for n, (user, day, tokens) in enumerate(uses)
+    ]
+    period = parse_period("2026-09-01..2026-10-01", "UTC", NOW_US)
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), tables.calls("\n".join(lines)))
+        answer = rows(engine, usage.tokens_per_day(Selection(group="user"), period, declared_zones(engine), LIMITS))
+        told = [(("", row["user"]), amounts(row)) for row in stored(engine, period, Selection())]
+        found = [(("", row.group), row._asdict()) for row in answer]
+        assert summed(found, TOKENS) == summed(fold(told, found), TOKENS)
+        used = {user: sums for (_, user), sums in summed(told, ("tokens_in", "cost")).items()}
+        least = [sorted((sums[by] for sums in used.values()), reverse=True)[:LEADERS][-1] for by in (0, 1)]
+        own = {row.group for row in answer} - {None}
+        assert own >= {user for user, sums in used.items() if sums[0] > least[0] or sums[1] > least[1]}
+        assert own <= {user for user, sums in used.items() if sums[0] >= least[0] or sums[1] >= least[1]}
         engine.dispose()
 
 

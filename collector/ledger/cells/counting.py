@@ -85,7 +85,8 @@ class Cells:
                 usage = usage_of(columns, self._days_of, sign)
                 for table in USAGE_TABLES:
                     if name := into[table]:
-                        add_usage(connection, table, name, usage.names, self._usage_rows(table, usage))
+                        sums = schema.USER_SUMS if table is schema.user_totals else usage.names
+                        add_usage(connection, table, name, sums, self._usage_rows(table, usage))
         for probe in side.probes:
             log.add_probe(probe)
         if name := into[schema.health]:
@@ -94,9 +95,11 @@ class Cells:
     def _usage_rows(self, table: Table, usage: Usage) -> list[Row]:
         if table is schema.usage_quarters:
             return [] if self._only_days else [key + sums for key, sums in usage.quarters.items()]
-        return self._by_zone(
-            dict(zip(DAY_TABLES, (usage.days, usage.users, usage.prices, usage.totals), strict=True))[table]
-        )
+        if table is schema.user_totals:
+            rows = self._by_zone(usage.ranks)
+            return [(zone, day, day // schema.USER_BLOCK_DAYS, *rest) for zone, day, *rest in rows]
+        of_days = (usage.days, usage.users, usage.prices, usage.totals)
+        return self._by_zone(of_days[DAY_TABLES.index(table)])
 
     def _by_zone(self, cells: Folded) -> list[Row]:
         return [

@@ -12,7 +12,7 @@ from collector.ledger import schema
 from collector.ledger.cells.health import Health, health_of
 from collector.ledger.rows import Row
 
-DAY_TABLES = (schema.usage_days, schema.user_days, schema.price_days, schema.day_totals)
+DAY_TABLES = (schema.usage_days, schema.user_days, schema.price_days, schema.day_totals, schema.user_totals)
 USAGE_TABLES = (schema.usage_quarters, *DAY_TABLES)
 TABLES = (*USAGE_TABLES, schema.health)
 SUMS = tuple(column.name for column in schema.usage_days.columns if not column.primary_key)
@@ -49,7 +49,7 @@ def _usage_sql(table: Table, name: str, sums: tuple[str, ...]) -> _UsageSql:
     """Only sums that are not 0 are handed over and added: most calls have few of the many meters."""
     names = [column.name for column in table.primary_key.columns]
     keys = [f'"{name}"' for name in sorted(names, key=lambda name: name not in ("zone", "day"))]
-    zeros = [column for column in SUMS if column not in sums]
+    zeros = [column.name for column in table.columns if not column.primary_key and column.name not in sums]
     values = ["?"] * (len(keys) + len(sums)) + ["0"] * len(zeros)
     added = ", ".join(f"{column} = {column} + excluded.{column}" for column in sums)
     upsert = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import neg
 from typing import Any, NamedTuple
 
-from collector.core.meters import COMMON_METERS, METERS
+from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.ledger.cells.columns import Columns, Days
 from collector.ledger.schema import DIMENSION_CODES
 
@@ -15,6 +15,7 @@ Sums = tuple[int, ...]
 Folded = dict[Key, Sums]
 
 _COMMON = tuple(METERS[name].column for name in COMMON_METERS)
+_TOKENS_IN, _TOKENS_OUT = ([METERS[name].column for name in side] for side in (INPUT_TOKENS, OUTPUT_TOKENS))
 _BY_DAY_KEYS = tuple((DIMENSION_CODES[name], at) for at, name in enumerate(("", "model", "provider", "app", "key")))
 _BY_USER = DIMENSION_CODES["user"]
 
@@ -24,7 +25,7 @@ class Usage(NamedTuple):
 
     The keys begin with when: a quarter-hour, or the days that hold it. After it: of quarters and days model, provider,
     app, key, price, reason, outcome; of users user, model, provider, price, reason, outcome; of prices price, unpriced,
-    provider, model; of totals dimension, value, reason, outcome.
+    provider, model; of totals dimension, value, reason, outcome; of ranks, whose sums are those of USER_SUMS, user.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class Usage(NamedTuple):
     users: Folded
     prices: Folded
     totals: Folded
+    ranks: Folded
 
 
 def usage_of(columns: Columns, days_of: Mapping[int, Days], sign: int) -> Usage:
@@ -56,7 +58,21 @@ def with_days(names: tuple[str, ...], quarters: Folded, users: Folded, days_of: 
     keys += [(when, _BY_USER, user, reason, outcome) for when, user, _, _, _, reason, outcome in users]
     totals = folded(keys, [*list(days.values()) * len(_BY_DAY_KEYS), *users.values()])
     prices = folded(((key[0], key[5], int(key[6] != 0), key[2], key[1]) for key in days), days.values())
-    return Usage(names, quarters, days, users, prices, totals)
+    return Usage(names, quarters, days, users, prices, totals, _ranks(names, totals))
+
+
+def _ranks(names: tuple[str, ...], totals: Folded) -> Folded:
+    """The sums of USER_SUMS by days and user."""
+    at = {name: n for n, name in enumerate(names)}
+    given, made = ([at[column] for column in side if column in at] for side in (_TOKENS_IN, _TOKENS_OUT))
+    cost = at.get("cost")
+    keys, sums = [], []
+    for (when, dimension, user, reason, _), its in totals.items():
+        if dimension == _BY_USER:
+            keys.append((when, user))
+            tokens = sum([its[n] for n in given]), sum([its[n] for n in made])
+            sums.append((its[0], its[0] if reason else 0, *tokens, its[cost] if cost is not None else 0))
+    return folded(keys, sums)
 
 
 def folded(keys: Iterable[Key], sums: Iterable[Sums]) -> Folded:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Label,
     Select,
     Subquery,
@@ -24,7 +25,9 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     type_coerce,
+    union,
     union_all,
 )
 
@@ -46,6 +49,7 @@ from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.schema import (
     DIMENSION_CODES,
+    USER_BLOCK_DAYS,
     calls,
     day_totals,
     names,
@@ -53,9 +57,13 @@ from collector.ledger.schema import (
     usage_days,
     usage_quarters,
     user_days,
+    user_totals,
 )
 
 Number = ColumnElement[int]
+LEADERS = 10  # so many users by tokens, and by cost, have lines of their own
+MICRODOLLAR = 1_000_000  # picodollars
+_OTHERS, _CALLS = -1, "all_calls"
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
 _MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of them
@@ -69,6 +77,8 @@ class Source(msgspec.Struct, frozen=True):
     where: ColumnElement[bool]
     dimension: str = ""  # of totals: whose id is their value
     by_day: tuple[tuple[int, ColumnElement[bool]], ...] = ()  # the same cut into days, where that is quicker to add up
+    leaders: CompoundSelect[tuple[int]] | None = None  # the ids that have a line of their own, where there are many
+    whole: ColumnElement[bool] = true()  # with leaders: the same, of all ids together
 
     @property
     def is_rows(self) -> bool:
@@ -131,7 +141,7 @@ def choose(
         return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
     if in_days and needed.isdisjoint({"app", "key"}):
         refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
-        return _totals(period, *needed) if in_totals else _day_cells(user_days, period)
+        return _user_totals(period) if in_totals else _day_cells(user_days, period)
     if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
         raise UsageError(
             f"by user, this is answered from single calls, for {row_days} days at most: choose a shorter period,"
@@ -159,9 +169,11 @@ def per_day(
 ) -> Question:
     """Sums of `sums` by local day, and by name when `group` is a key of the source; `only` are further conditions.
 
-    Columns: day (days since 1970), group (the name, "" for none) and label (what a screen shows for it) when grouped,
-    then those of `sums`.
+    Columns: day (days since 1970), group (the name, "" for none; None for all others, where many are folded) and label
+    (what a screen shows for it) when grouped, then those of `sums`.
     """
+    if group and group == source.dimension and source.leaders is not None and not selection.names(group):
+        return _folded(source, source.leaders, sums)
     if source.by_day and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
         found = _day_by_day(selection, source, group, sums, *only)
         if group:
@@ -174,6 +186,21 @@ def per_day(
     inner = question.add_columns(source.key(group).label("group_id"))
     inner_table = inner.group_by(literal_column("day"), literal_column("group_id")).subquery("sums")
     return named(inner_table, "group_id", "day", sums)
+
+
+def _folded(source: Source, leaders: CompoundSelect[tuple[int]], sums: Mapping[str, Number]) -> Question:
+    """Leading names with sums of their own, and all others of a day in one: what its total has beyond them."""
+    summed, its_id = _summed({**sums, _CALLS: source.amount("calls")}), source.key(source.dimension)
+    mine = select(source.day.label("day"), its_id.label("group_id"), *summed).where(source.where, its_id.in_(leaders))
+    led = mine.group_by(literal_column("day"), literal_column("group_id")).cte("led")
+    whole = select(source.day.label("day"), *summed).where(source.whole)
+    labels = [it.name for it in summed]
+    parts = union_all(
+        whole.group_by(literal_column("day")), select(led.c.day, *((-led.c[label]).label(label) for label in labels))
+    ).subquery("parts")
+    rest = select(parts.c.day, plain(_OTHERS).label("group_id"), *(func.sum(parts.c[label]) for label in labels))
+    every = union_all(select(led), rest.group_by(parts.c.day).having(func.sum(parts.c[_CALLS]) > 0)).subquery("sums")
+    return named(every, "group_id", "day", sums)
 
 
 def _day_by_day(
@@ -195,8 +222,8 @@ def _summed(sums: Mapping[str, Number]) -> list[Label[int]]:
 
 
 def named(sums: Subquery, id_column: str, time_column: str, columns: Iterable[str]) -> Question:
-    """Sums with the name of one of their ids, as group and label, ordered by time and name."""
-    name = func.coalesce(names.c.name, "")
+    """Sums with the name of one of their ids, as group and label, ordered by time and name; all others have None."""
+    name = case((sums.c[id_column] == plain(_OTHERS), None), else_=func.coalesce(names.c.name, ""))
     return (
         select(
             sums.c[time_column],
@@ -248,6 +275,39 @@ def _totals(period: Period, dimension: str = "") -> Source:
     source, its_code = _day_cells(day_totals, period), DIMENSION_CODES[dimension]
     where = and_(source.where, day_totals.c.dimension == its_code)
     return msgspec.structs.replace(source, where=where, dimension=dimension)
+
+
+def _user_totals(period: Period) -> Source:
+    """Totals by user, who are many: cut at each day, so that a few of them are looked up."""
+    zone, its_days = zone_id(period.zone), days(period)
+    if len(its_days) > _MOST_DAYS:
+        return _totals(period, "user")
+    where = and_(day_totals.c.zone == zone, day_totals.c.day.in_([plain(day) for day in its_days]))
+    mine, whole = (and_(where, day_totals.c.dimension == DIMENSION_CODES[name]) for name in ("user", ""))
+    return Source(day_totals, day_totals.c.day, mine, dimension="user", leaders=_leading_users(period), whole=whole)
+
+
+def _leading_users(period: Period) -> CompoundSelect[tuple[int]]:
+    """The ids of the users with most tokens and of those that cost most."""
+    u = user_totals.c
+    sums = user_sums(period, {"tokens": u.tokens_in + u.tokens_out, "cost": u.cost // plain(MICRODOLLAR)})
+    ranked = sums.cte("ranked")
+    first = (
+        select(ranked.c.user).order_by(ranked.c[by].desc(), ranked.c.user).limit(LEADERS) for by in ("tokens", "cost")
+    )
+    return union(*(select(each.subquery().c.user) for each in first))
+
+
+def user_sums(period: Period, sums: Mapping[str, Number]) -> Question:
+    """Sums of columns of `user_totals` by user, over whole days in a declared zone.
+
+    Money in whole MICRODOLLARs: many days of picodollars could add up to more than an engine holds.
+    """
+    u, first, end = user_totals.c, day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
+    blocks = u.block.between(first // USER_BLOCK_DAYS, (end - 1) // USER_BLOCK_DAYS)
+    where = and_(u.zone == zone_id(period.zone), blocks, u.day >= first, u.day < end)
+    of_blocks = select(u.user, *_summed(sums)).where(where).group_by(u.block, u.user).subquery("blocks")
+    return select(of_blocks.c.user, *_summed({label: of_blocks.c[label] for label in sums})).group_by(of_blocks.c.user)
 
 
 def _quarter_cells(period: Period) -> Source:

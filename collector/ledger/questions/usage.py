@@ -2,18 +2,30 @@
 
 Each question raises UsageError where it would read too many single calls. Columns: day (days since 1970); group (a
 name, "" for none) and label (what a screen shows for it) when the selection groups; then what the question states.
+By user only those that lead by tokens or by cost have rows of their own; group is None in those of all others.
 """
 
 from collections.abc import Collection
 
-from sqlalchemy import case
+from sqlalchemy import Subquery, case, func, literal_column, select
 
 from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.outcomes import OUTCOME_CODES
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import ENDINGS, Source, choose, per_day
+from collector.ledger.questions.cells import (
+    ENDINGS,
+    MICRODOLLAR,
+    Number,
+    Source,
+    choose,
+    chosen,
+    per_day,
+    plain,
+    user_sums,
+)
+from collector.ledger.schema import names, user_totals
 from collector.settings import Limits
 
 CACHED_TOKENS = tuple(m.name for m in METERS.values() if m.unit == "token" and m.cache == "read")
@@ -56,6 +68,42 @@ def outcomes_per_day(selection: Selection, period: Period, zones: Collection[str
     calls, outcome = source.amount("calls"), source.key("outcome")
     sums = {name.value: case((outcome == code, calls), else_=0) for name, code in OUTCOME_CODES.items()}
     return per_day(selection, source, selection.group, sums)
+
+
+def used_by_name(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
+    """What each name that the selection groups by used in the whole period, in no order; none is folded.
+
+    Columns: group, label, calls, unpriced_calls, tokens_in, tokens_out, and the cost in two parts, so that neither
+    overflows: microdollars and picodollars beside them.
+    """
+    source = _source(selection, period, zones, limits)
+    if source.leaders is not None and not selection.users:
+        u = user_totals.c
+        its = {name: u[name] for name in ("calls", "unpriced_calls", "tokens_in", "tokens_out")}
+        sums = user_sums(period, its | _cost_parts(u.cost)).subquery("sums")
+        return _with_names(sums, sums.c.user)
+    calls = source.amount("calls")
+    counts = {
+        "calls": calls,
+        "unpriced_calls": case((source.key("reason") != 0, calls), else_=0),
+        "tokens_in": source.meters(INPUT_TOKENS),
+        "tokens_out": source.meters(OUTPUT_TOKENS),
+    }
+    added = [func.sum(value).label(label) for label, value in (counts | _cost_parts(source.amount("cost"))).items()]
+    key = source.key(selection.group).label("id")
+    sums = select(key, *added).where(chosen(selection, source)).group_by(literal_column("id")).subquery("sums")
+    return _with_names(sums, sums.c.id)
+
+
+def _cost_parts(cost: Number) -> dict[str, Number]:
+    return {"microdollars": cost // plain(MICRODOLLAR), "picodollars": cost % plain(MICRODOLLAR)}
+
+
+def _with_names(sums: Subquery, its_id: Number) -> Question:
+    columns = [column for column in sums.c if column is not its_id]
+    label = func.coalesce(names.c.label, names.c.name, "").label("label")
+    named = select(func.coalesce(names.c.name, "").label("group"), label, *columns)
+    return named.select_from(sums.outerjoin(names, names.c.id == its_id))
 
 
 def _source(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Source:
