@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
-from collector.core.money import format_usd
+from collector.core.money import parse_usd
 from collector.core.periods import format_day
 from collector.finance.gaps import PARTS
 from collector.finance.manifest import from_json
@@ -33,10 +33,8 @@ def months_say(its: Overview) -> str:
     closed = sum(each.state == "closed" for each in its.months)
     fixed = f"in {its.zone}" if its.is_zone_fixed else f"in {its.zone}, until a first close fixes the zone"
     used, booked = (sum(parts) for parts in zip(*((m.used, m.own + m.corrections) for m in its.months), strict=True))
-    equal = "which is what was used" if used == booked else f"and {format_usd(used)} USD were used"
-    return (
-        f"{texts.count(closed, 'month')} closed, counted {fixed}; all together book {format_usd(booked)} USD, {equal}"
-    )
+    equal = "which is what was used" if used == booked else f"and {texts.usd(used)} were used"
+    return f"{texts.count(closed, 'month')} closed, counted {fixed}; all together book {texts.usd(booked)}, {equal}"
 
 
 def plan_table(plans: Sequence[Notional]) -> pd.DataFrame:
@@ -48,8 +46,8 @@ def plan_table(plans: Sequence[Notional]) -> pd.DataFrame:
 def plans_say(plans: Sequence[Notional]) -> str:
     """How much of the period's spend nobody bills."""
     return (
-        f"Exactly {format_usd(sum(each.cost for each in plans))} USD of the spend of these days is notional: it came"
-        f" under a flat plan, whose fees are {format_usd(sum(each.fees for each in plans))} USD"
+        f"Exactly {texts.usd(sum(each.cost for each in plans))} of the spend of these days is notional: it came"
+        f" under a flat plan, whose fees are {texts.usd(sum(each.fees for each in plans))}"
     )
 
 
@@ -64,20 +62,18 @@ def credits_say(balances: Sequence[Balance]) -> str:
     if over := [each for each in balances if each.left < 0]:
         names = ", ".join(each.provider for each in over)
         return f"More was used at {names} than is entered as bought: add what is missing under [[finance.credits]]"
-    return f"At the end of the period exactly {format_usd(sum(each.left for each in balances))} USD are left"
+    return f"At the end of the period exactly {texts.usd(sum(each.left for each in balances))} are left"
 
 
 def close_table(rows: Sequence[Any]) -> pd.DataFrame:
     """Every close there was, newest first, and who opened it again, when and why."""
     lines = [
         [row.month, _instant(row.closed_at), row.closed_by,
-         from_json(row.manifest).cost_usd if row.manifest else NOT_STATED,
+         texts.usd(parse_usd(from_json(row.manifest).cost_usd)) if row.manifest else NOT_STATED,
          _instant(row.reopened_at), row.reopened_by or "", row.reopened_why or ""]
         for row in reversed(rows)
     ]  # fmt: skip
-    return pd.DataFrame(
-        lines, columns=["Month", "Closed", "By", "Booked in USD", "Opened again", "Opened by", "Because"]
-    )
+    return pd.DataFrame(lines, columns=["Month", "Closed", "By", "Booked", "Opened again", "Opened by", "Because"])
 
 
 def delivery_table(rows: Sequence[Any]) -> pd.DataFrame:
@@ -88,20 +84,20 @@ def delivery_table(rows: Sequence[Any]) -> pd.DataFrame:
             row.file,
             row.state,
             row.rows,
-            row.usd,
+            texts.usd(parse_usd(row.usd)),
             row.sha256[:16],
             row.folder,
         ]
         for row in rows
     ]
-    return pd.DataFrame(lines, columns=["Delivered", "File", "State", "Rows", "Cost in USD", "SHA-256", "Folder"])
+    return pd.DataFrame(lines, columns=["Delivered", "File", "State", "Rows", "Cost", "SHA-256", "Folder"])
 
 
 def compared_table(rows: Sequence[Any]) -> pd.DataFrame:
     """One line for each thing compared: both sides, the gap and the parts that any of them has, exact."""
     parts = [name for name in PARTS if any(name in row.gap for row in rows)]
     lines = [
-        [_days(row), row.provider or NOT_STATED, row.model or "(all)", format_usd(row.metered.cost),
+        [_days(row), row.provider or NOT_STATED, row.model or "(all)", texts.usd(row.metered.cost),
          _usd(row.told.cost), _usd(row.invoice), _usd(row.difference), _coverage(row),
          *(_usd(row.gap.get(name)) for name in parts)]
         for row in rows
@@ -118,7 +114,7 @@ def compared_says(rows: Sequence[Any]) -> str:
     gap = sum(row.difference for row in told)
     return (
         f"Told for {len(told):,} of {texts.count(len(rows), 'line')}: all together it is "
-        f"{format_usd(abs(gap))} USD {'more' if gap > 0 else 'less'} than what was metered, to the last digit below"
+        f"{texts.usd(abs(gap))} {'more' if gap > 0 else 'less'} than what was metered, to the last digit below"
     )
 
 
@@ -132,7 +128,7 @@ def _instant(at_us: int | None) -> str:
 
 
 def _usd(amount: int | None) -> str:
-    return "" if amount is None else format_usd(amount)
+    return "" if amount is None else texts.usd(amount)
 
 
 def _coverage(row: Any) -> str:

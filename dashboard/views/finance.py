@@ -66,7 +66,7 @@ def _compared() -> None:
     parts.heading(
         "Metered, reported, invoiced",
         finance.compared_says(found.days),
-        "By UTC day, whole providers and models: filters leave it as it is; amounts in USD",
+        "By UTC day, whole providers and models: filters leave it as it is",
     )
     parts.rows(finance.compared_table(found.days), "compared", "Metered and reported by day, provider and model")
     if found.invoices:

@@ -37,7 +37,7 @@ RIGHT = frozenset(
         "Age, days",
         "Size",
     }
-    | {"Metered", "Provider says", "Invoice", "Gap", "Coverage", "Cost in USD", "Booked in USD"}
+    | {"Metered", "Provider says", "Invoice", "Gap", "Coverage", "Cost", "Booked"}
     | {name.capitalize() for name in GAP_PARTS}
     | {"Output paid, $/M", "Output listed, $/M", "p50", "p75", "p90", "p99"}
 )

@@ -85,7 +85,7 @@ def test_totals_of_every_page_are_the_ledger_s(browser: Browser, address: str, s
     page = tab.open(f"{address}/why?{named}", 0)
     expect(page.get_by_text(f"Exactly {texts.usd(cost)} for {texts.count(calls - unpriced, 'call')};")).to_be_visible()
     page = tab.open(f"{address}/finance?{named}", 0)
-    expect(page.get_by_text(f"all together book {format_usd(booked)} USD, which is what was used")).to_be_visible()
+    expect(page.get_by_text(f"all together book {texts.usd(booked)}, which is what was used")).to_be_visible()
     page = tab.open(f"{address}/alerts?{named}", 0)
     expect(line(page, "month").filter(has_text=format_usd(this_month))).to_have_count(1)
     page = tab.open(f"{address}/apps?{named}", 1)

@@ -78,9 +78,9 @@ def test_the_comparison_is_exact(tab: Tab, engine: Engine, tmp_path: Path) -> No
         day = instant("2026-10-02T00:00") // 86_400_000_000
         connection.execute(sa.insert(provider_sums).values(**row, day=day, cost=300_000_001, requests=None))
     app = tab(tmp_path, "finance", period="2026-10")
-    assert shown(app, "Metered") == ["0.0002"]
-    assert shown(app, "Provider says") == ["0.000300000001"]
-    assert (shown(app, "Gap"), shown(app, "Unexplained")) == (["0.000100000001"], ["0.000100000001"])
+    assert shown(app, "Metered") == ["$0.0002"]
+    assert shown(app, "Provider says") == ["$0.000300000001"]
+    assert (shown(app, "Gap"), shown(app, "Unexplained")) == (["$0.000100000001"], ["$0.000100000001"])
 
 
 TERMS = """
@@ -114,7 +114,7 @@ def test_plans_are_notional_and_credits_have_a_balance(
     assert shown(app, "Bought, USD") == [Decimal("0.000000000001"), Decimal("7.5")]
     assert shown(app, "Left, USD") == [Decimal("-0.00002"), Decimal("7.499")]
     said = "\n".join(part.value for part in [*app.text, *app.caption, *app.markdown])
-    assert "Exactly 0.0002 USD of the spend of these days is notional" in said
+    assert "Exactly \\$0.0002 of the spend of these days is notional" in said
     assert "More was used at dear than is entered as bought" in said
 
 
