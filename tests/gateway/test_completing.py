@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.intake.gateway.completing import REQUIRED, Completing, Given
+from collector.intake.gateway.completing import MAX_PRICED, REQUIRED, Completing, Given
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.sse import all_data, event_of
 from collector.intake.gateway.stream import Passage
@@ -163,6 +163,19 @@ def test_a_usage_that_grows_with_every_event_is_priced_at_its_end_alone() -> Non
     sent = b"".join(event_of(msgspec.json.encode(each)) for each in [*growing, {"choices": [], "usage": usage}])
     costs = ["cost" in json.loads(data)["usage"] for data in all_data(passage.feed(sent))]
     assert (costs, asked) == ([False] * 50 + [True], ["once"])
+
+
+def test_a_stream_that_ends_again_and_again_is_not_read_again_each_time() -> None:
+    asked_for = 0
+
+    def spent() -> None:
+        nonlocal asked_for
+        asked_for += 1
+
+    end = {"id": "x", "model": "m", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    passage = Passage(BY_NAME["chat"], Limits(), False, Completing("chat", GIVEN, spent))
+    passage.feed(event_of(msgspec.json.encode(end)) * 1000)
+    assert asked_for == MAX_PRICED
 
 
 @pytest.mark.parametrize("step", [1, 50, 1 << 20])

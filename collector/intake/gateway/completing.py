@@ -39,6 +39,7 @@ class Typed(msgspec.Struct, frozen=True):
     each: bool = False
 
 
+MAX_PRICED = 128  # events of one stream: for each, all that came before it is read
 NOT_NULL = object()  # in place of a value: a member that may be absent, and not null
 
 
@@ -167,6 +168,7 @@ class Completing:
         self._required = REQUIRED[operation]
         self._given = {name: getattr(given, name) for name in self._required.given}
         self._spent = spent
+        self._may_price = MAX_PRICED
         self.marks = self._required.marks
 
     def whole(self, body: bytes) -> bytes:
@@ -192,7 +194,8 @@ class Completing:
         if data is None:
             return event
         filled = _filled(data, self._required.in_event)
-        if self._required.priced_in.search(data):
+        if self._may_price and self._required.priced_in.search(data):
+            self._may_price -= 1
             filled = self._priced(filled, self._required.usage_in)
         return event if filled is data else event.replace(data, filled, 1)
 
