@@ -22,8 +22,7 @@ QUESTIONS = ("tokens", "spend", "names")
 def show(its: scope.Scope, now_us: int) -> None:
     """The whole page for a selection at an instant."""
     selection = msgspec.structs.replace(its.selection, group=grouping.stated(GROUPS, "app"))
-    if filtered := scope.spoken(selection):
-        st.caption(filtered)
+    scope.tell(selection)
     with st.container(horizontal=True, vertical_alignment="center", key="toolbar"):
         grouping.choice(GROUPS, selection.group)
     answer = cached.answers(QUESTIONS, selection, its.period(), its.settings)

@@ -83,8 +83,7 @@ def _above(whole: Answer, rows: Sequence[Any], is_more: bool) -> None:
 
 
 its = scope.current()
-if filtered := scope.spoken(its.selection):
-    st.caption(filtered)
+scope.tell(its.selection)
 with st.container(horizontal=True, vertical_alignment="center", key="endings"):
     only = ending(its.settings.ledger_url)
     st.space("stretch")

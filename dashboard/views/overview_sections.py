@@ -36,8 +36,7 @@ def show(its: scope.Scope, now_us: int) -> None:
     period = its.period()
     answer = cached.answers(FIRST, selection, period, its.settings)
     _alerts(its)
-    if filtered := scope.spoken(selection):
-        st.caption(filtered)
+    scope.tell(selection)
     if answer["tokens"].refusal or not answer["tokens"].rows:
         empty.no_calls(its, answer["tokens"].refusal)
         return
@@ -51,9 +50,10 @@ def show(its: scope.Scope, now_us: int) -> None:
 
 
 def _alerts(its: scope.Scope) -> None:
-    """What lasts and matters, where somebody looks first."""
-    if lasting := alerts.banner(cached.alerts(its.settings.ledger_url)):
-        with st.container(border=True, gap="xxsmall", key="banner"):
+    """What lasts and matters, where somebody looks first; where nothing does, its place stays, as with filters."""
+    lasting = alerts.banner(cached.alerts(its.settings.ledger_url))
+    with st.container(border=bool(lasting), gap="xxsmall", key="banner"):
+        if lasting:
             parts.sentences(lasting[:MOST_ALERTS])
             st.page_link("views/alerts.py", label=f"{texts.count(len(lasting), 'alert')} in all →")
 

@@ -21,8 +21,7 @@ QUESTIONS = ("providers", "outages", "speed")
 
 def show(its: scope.Scope, now_us: int) -> None:
     """The parts of the page that change while calls come in."""
-    if filtered := scope.spoken(its.selection):
-        st.caption(filtered)
+    scope.tell(its.selection)
     selection, period = msgspec.structs.replace(its.selection, group="provider"), its.period()
     answer = cached.answers(QUESTIONS, selection, period, its.settings)
     if answer["providers"].refusal or not answer["providers"].rows:

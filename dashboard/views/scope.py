@@ -183,6 +183,17 @@ def _filters_label() -> str:
     return f"Filters ({active})" if active else "Filters"
 
 
+def tell(selection: Selection) -> None:
+    """Says which filters are in force.
+
+    It has its place also while there are none: else all below it would move when one is chosen, and what moves is made
+    anew in the browser, where it would only be redrawn.
+    """
+    with st.container():
+        if filtered := spoken(selection):
+            st.caption(filtered)
+
+
 def spoken(selection: Selection) -> str:
     """The filters in force as Markdown, "" when there are none."""
     parts = [

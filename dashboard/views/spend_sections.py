@@ -25,8 +25,7 @@ QUESTIONS = ("trouble", "retried", "by_price", "queue")
 def show(its: scope.Scope, now_us: int) -> None:
     """The whole page for a selection at an instant."""
     selection = msgspec.structs.replace(its.selection, group=grouping.stated(GROUPS, "model"))
-    if filtered := scope.spoken(selection):
-        st.caption(filtered)
+    scope.tell(selection)
     grouping.toolbar(GROUPS, selection)
     told = cached.answers(("spend", "outages"), selection, its.period(), its.settings)
     answer = told["spend"]

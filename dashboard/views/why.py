@@ -11,8 +11,7 @@ from dashboard.views import empty, parts, scope
 
 def show(its: scope.Scope) -> None:
     """The whole page for a selection."""
-    if filtered := scope.spoken(its.selection):
-        st.caption(filtered)
+    scope.tell(its.selection)
     period = its.period()
     if refusal := cached.answers(("spend",), its.selection, period, its.settings)["spend"].refusal:
         empty.no_calls(its, refusal)

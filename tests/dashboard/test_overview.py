@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from collector.core.periods import days_period, parse_day
 from collector.core.selection import Selection, from_query
@@ -243,3 +244,15 @@ def test_a_day_of_ten_minute_buckets(tab: Tab) -> None:
     app = tab("demo", period="24h")
     strip = figures(app)["chart_providers"]
     assert len(strip["layout"]["xaxis"]["categoryarray"]) == 24 * 6 - 2  # the running hour has half an hour to go
+
+
+def test_a_filter_moves_nothing_so_that_a_browser_redraws_what_it_has(tab: Tab) -> None:
+    def place_of_cards(app: AppTest) -> list[int]:
+        *_, page = app.main.children.values()
+        assert isinstance(page, Block)
+        return [n for n, part in page.children.items() if isinstance(part, Block) and part.get("metric")]
+
+    whole, filtered = tab("demo"), tab("demo", model="openai/gpt-4o")
+    assert "Only model" in words(filtered)
+    assert len(place_of_cards(whole)) == 1
+    assert place_of_cards(filtered) == place_of_cards(whole)
