@@ -1,18 +1,21 @@
 """Which table answers a question about usage, and how its rows are cut into local days.
 
 Whole days in a declared zone are day cells, or what is summed up of them where less is asked for; everything else is
-quarter cells. Users are in the user cells of declared zones, and otherwise in the calls themselves. A source looks
-the same whatever it is: a day, keys that are ids (0: none), and sums.
+quarter cells, of many days only those that make local days of UTC days. Users are in the user cells of declared zones,
+and otherwise in the calls themselves. A source looks the same whatever it is: a day, keys that are ids (0: none), and
+sums.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
 from operator import add
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Column,
     ColumnElement,
     CompoundSelect,
     Label,
@@ -23,6 +26,7 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -30,6 +34,7 @@ from sqlalchemy import (
     union,
     union_all,
 )
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.errors import UsageError
 from collector.core.meters import COMMON_METERS, METERS
@@ -65,8 +70,18 @@ LEADERS = 10  # so many users by tokens, and by cost, have lines of their own
 MICRODOLLAR = 1_000_000  # picodollars
 _OTHERS, _CALLS = -1, "all_calls"
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
+_DAY_US, _QUARTER_US, _DAY_QUARTERS = DAY_S * SECOND_US, QUARTER_S * SECOND_US, DAY_S // QUARTER_S
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
 _MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of them
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Quarters [first, end) of a local day; the day cells of their UTC day are counted in another one, or in none."""
+
+    first: int
+    end: int
+    day: int
+    counted_in: int | None
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -79,6 +94,8 @@ class Source(msgspec.Struct, frozen=True):
     by_day: tuple[tuple[int, ColumnElement[bool]], ...] = ()  # the same cut into days, where that is quicker to add up
     leaders: CompoundSelect[tuple[int]] | None = None  # the ids that have a line of their own, where there are many
     whole: ColumnElement[bool] = true()  # with leaders: the same, of all ids together
+    in_utc: "Source | None" = None  # of quarters: the day cells of the whole UTC days among them
+    moved: tuple[Moved, ...] = ()  # and the quarters that make the zone's days of those
 
     @property
     def is_rows(self) -> bool:
@@ -138,7 +155,10 @@ def choose(
             return _totals(period, *needed)
         if in_days and needed <= {"model", "provider"} and set(apart) <= {"price"}:
             return _day_cells(price_days, period)
-        return _day_cells(usage_days, period) if in_days else _quarter_cells(period)
+        if in_days:
+            return _day_cells(usage_days, period)
+        quarters = _quarter_cells(period)
+        return _with_utc_days(quarters, period, needed) if "UTC" in zones and "price" not in apart else quarters
     if in_days and needed.isdisjoint({"app", "key"}):
         refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
         return _user_totals(period) if in_totals else _day_cells(user_days, period)
@@ -175,7 +195,8 @@ def per_day(
     if group and group == source.dimension and source.leaders is not None and not selection.names(group):
         return _folded(source, source.leaders, sums)
     if source.by_day and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
-        found = _day_by_day(selection, source, group, sums, *only)
+        by_days = _day_by_day if source.in_utc is None else _of_utc_days
+        found = by_days(selection, source, group, sums, *only)
         if group:
             return named(found, "group_id", "day", sums)
         columns = [found.c[label] for label in sums]
@@ -215,6 +236,51 @@ def _day_by_day(
             part = part.add_columns(source.key(group).label("group_id")).group_by(literal_column("group_id"))
         parts.append(part)
     return union_all(*parts).subquery("sums")
+
+
+def _of_utc_days(
+    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
+) -> Subquery:
+    """Each day as the UTC day that holds most of it, with the quarters it has beyond that, less those of others."""
+    summed = _summed({**sums, _CALLS: source.amount("calls")})
+    labels = [it.name for it in summed]
+    keys: list[Number] = [literal_column("group_id")] if group else []
+
+    def cells(its: Source, day: Number, *more: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+        columns = [_in_table(its.table, it) for it in summed]
+        found = select(day.label("day"), *columns, *more).where(chosen(selection, its))
+        found = found.where(*(_in_table(its.table, it) for it in only))
+        return found.add_columns(its.key(group).label("group_id")) if group else found
+
+    def quarters(it: Moved) -> Select[*tuple[Any, ...]]:
+        where = and_(usage_quarters.c.quarter >= it.first, usage_quarters.c.quarter < it.end)
+        counted_in = null() if it.counted_in is None else plain(it.counted_in)
+        its = cells(msgspec.structs.replace(source, where=where), plain(it.day), counted_in.label("counted_in"))
+        return its.group_by(*keys)
+
+    assert source.in_utc is not None
+    whole = cells(source.in_utc, source.in_utc.day).group_by(literal_column("day"), *keys)
+    moved = union_all(*map(quarters, source.moved)).cte("moved")
+    ids = [moved.c[key.name] for key in keys]
+    less = ((-moved.c[label]).label(label) for label in labels)
+    parts = union_all(
+        whole,
+        select(moved.c.day, *(moved.c[label] for label in labels), *ids),
+        select(moved.c.counted_in, *less, *ids).where(moved.c.counted_in.is_not(None)),
+    ).subquery("parts")
+    groups = [parts.c.day, *(parts.c[key.name] for key in keys)]
+    added = [func.sum(parts.c[label]).label(label) for label in labels]
+    return select(*groups, *added).group_by(*groups).having(func.sum(parts.c[_CALLS]) > 0).subquery("sums")
+
+
+def _in_table(table: Table, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """An expression of columns of the quarters, of those of another table of cells."""
+
+    def its(element: Any, **kw: Any) -> Any:
+        return table.c[element.name] if isinstance(element, Column) and element.table is usage_quarters else None
+
+    found: ColumnElement[Any] = replacement_traverse(value, {}, its)
+    return found
 
 
 def _summed(sums: Mapping[str, Number]) -> list[Label[int]]:
@@ -323,6 +389,34 @@ def _quarter_cells(period: Period) -> Source:
         where,
         by_day=tuple(by_day) if is_short else (),
     )
+
+
+def _with_utc_days(source: Source, period: Period, needed: Collection[str]) -> Source:
+    """Quarters with the day cells of the whole UTC days among them, where there are some and not too many."""
+    first, end = -(-period.start_us // _DAY_US), period.end_us // _DAY_US
+    moved = tuple(_moved(period, first, end))
+    if end - first < 2 or len(moved) > _MOST_DAYS:
+        return source
+    utc = Period(first * _DAY_US, end * _DAY_US)
+    its = _totals(utc, *needed) if len(needed) < 2 else _day_cells(usage_days, utc)
+    noon_s = its.day * plain(DAY_S) + plain(DAY_S // 2)
+    return msgspec.structs.replace(
+        source, in_utc=msgspec.structs.replace(its, day=local_day(noon_s, period)), moved=moved
+    )
+
+
+def _moved(period: Period, first_day: int, end_day: int) -> Iterator[Moved]:
+    """What of a period's quarters is to be read, where UTC days [first_day, end_day) count in the local day of noon."""
+    for day in days(period):
+        start_us, end_us = day_bounds(day, period.zone)
+        start, end = max(start_us, period.start_us) // _QUARTER_US, -(-min(end_us, period.end_us) // _QUARTER_US)
+        for utc in range(start // _DAY_QUARTERS, -(-end // _DAY_QUARTERS)):
+            first, until = max(start, utc * _DAY_QUARTERS), min(end, (utc + 1) * _DAY_QUARTERS)
+            noon = day_number(utc * _DAY_US + _DAY_US // 2, period.zone)
+            if not first_day <= utc < end_day:
+                yield Moved(first, until, day, None)
+            elif noon != day:
+                yield Moved(first, until, day, noon)
 
 
 def _rows(period: Period) -> Source:
