@@ -22,7 +22,7 @@ from collector.ledger.cells.usage import with_days
 from collector.ledger.pending import counted_from, set_counted_from
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of, raise_instant
 
-CALLS_AT_ONCE = 25_000  # or cells of quarter-hours, where calls are pruned; of an hour with more, all
+CALLS_AT_ONCE = 10_000  # or cells of quarter-hours, where calls are pruned; of an hour with more, all
 _CELLS_AT_ONCE = 5_000
 _HOUR_US = HOUR_S * SECOND_US
 
