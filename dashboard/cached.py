@@ -59,6 +59,7 @@ MONTHS_US = 60_000_000
 BOOKS_S = 20  # they read the journal on
 BOOKS_BYTES = 1 << 24  # of it
 NEWEST_REJECTS = 100
+MOST_LEADERS = 100  # of a long ranking
 PAGE_CALLS = 50
 WAITING_BYTES = 1 << 20  # of the journal, read to count what is not in the ledger yet
 bucket_for = uptime.bucket_for
@@ -74,6 +75,9 @@ QUESTIONS: dict[str, Builder] = {
     "tokens": usage.tokens_per_day,
     "images": usage.images_per_day,
     "spend": spend.spend_per_day,
+    "spend_of_more": lambda selection, period, zones, limits: spend.spend_per_day(
+        selection, period, zones, limits, MOST_LEADERS
+    ),
     "unpriced": spend.unpriced_per_day,
     "outcomes": usage.outcomes_per_day,
     "names": usage.used_by_name,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from collector.core.periods import day_bounds
 from collector.core.prices import PriceSet
-from collector.core.selection import DIMENSIONS
+from collector.core.selection import DIMENSIONS, Selection
 from dashboard import cached
 from dashboard.cached import Answer
 from dashboard.figures import bars
@@ -18,7 +18,7 @@ from dashboard.views import empty, grouping, over_spend, parts, scope
 from dashboard.views.over_spend import Mark
 
 GROUPS = {name: name.title() for name in DIMENSIONS}
-MOST = ("10", "25", "100")
+MOST = ("10", "25", str(cached.MOST_LEADERS))
 QUESTIONS = ("trouble", "retried", "by_price", "queue")
 
 
@@ -37,7 +37,7 @@ def show(its: scope.Scope, now_us: int) -> None:
         axis = axes.day_axis(its.period(), now_us, answer.rows[-1].day)
         _per_day(answer.rows, axis, group, over_spend.troubles(told["outages"], axis, its))
     with st.container(border=True):
-        _ranked(answer.rows, group)
+        _ranked(answer.rows, selection, its)
     others = cached.answers(QUESTIONS, msgspec.structs.replace(selection, group=""), its.period(), its.settings)
     with st.container(border=True):
         _trouble(others)
@@ -58,9 +58,12 @@ def _per_day(rows: Sequence[Any], axis: axes.Axis, group: str, marks: Sequence[M
     parts.chart(f"Spend per day by {group}", spend.says(rows), figure, table, "spend")
 
 
-def _ranked(rows: Sequence[Any], group: str) -> None:
+def _ranked(rows: Sequence[Any], selection: Selection, its: scope.Scope) -> None:
+    group = selection.group
     title = f"Spend by {group}"
     (most,) = parts.choices(title, top=MOST)
+    if most != MOST[0]:
+        rows = cached.answers(("spend_of_more",), selection, its.period(), its.settings)["spend_of_more"].rows
     ranked = ranking.by_spend(rows, group, int(most))
     parts.heading(
         "", "Lines add up to the total. Least, average and most are of days with a priced call, today's part too"

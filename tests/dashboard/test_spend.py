@@ -98,6 +98,18 @@ def test_every_group_adds_up_to_the_same_spend(tab: Tab, folder: Path, group: st
     assert list(frame(app, "Reason")["Calls"]) == [1]
 
 
+def test_a_longer_ranking_of_users_has_all_its_names(tab: Tab, tmp_path: Path) -> None:
+    lines = [f"10:{n:02d} openai m {1000 + n}/0 ok user=user-{n:02d}" for n in range(30)]
+    store(tmp_path, calls("\n".join(lines), DAY), now_us=NOW).dispose()
+    for top, named in (("10", 10), ("25", 25), ("100", 30)):
+        app = tab(tmp_path, "spend", period="7d", group="user", top=top)
+        table = frame(app, "Least a day, USD")
+        *users, total = zip(table["User"], table["Spend, USD"], strict=True)
+        assert [name for name, _ in users[:named]] == [f"user-{29 - n:02d}" for n in range(named)]
+        assert len(users) == min(named + 1, 30)
+        assert sum(cost for _, cost in users) == total[1] == Decimal("0.30435")
+
+
 def metered(price: str = "p", cost: int = 0, unpriced: int = 0, model: str = "m", calls: int = 1, **meters: int) -> Any:
     class Row(NamedTuple):
         day: int

@@ -129,6 +129,15 @@ def test_names_are_the_sums_of_their_rows(calls, period, group, chosen):
         engine.dispose()
 
 
+def test_calls_that_are_read_one_by_one_are_added_up_by_name(tmp_path):
+    calls = tables.calls("12:00 openai m 1/0 ok user=u app=a\n12:01 openai m 2/0 ok user=u app=a", "2026-09-01")
+    engine = store(tmp_path, calls)
+    period = parse_period("2026-09-01..2026-09-02", "UTC", NOW_US)
+    selection = Selection(apps=("a",), group="user")
+    (row,) = rows(engine, usage.used_by_name(selection, period, declared_zones(engine), LIMITS))
+    assert (row.group, row.calls, row.tokens_in) == ("u", 2, 3)
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40), st.integers(0, 9)), min_size=40, max_size=80))
 @settings(max_examples=10, deadline=None)
 def test_of_many_users_those_lead_that_used_most_or_cost_most(uses):

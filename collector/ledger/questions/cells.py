@@ -66,7 +66,7 @@ from collector.ledger.schema import (
 )
 
 Number = ColumnElement[int]
-LEADERS = 10  # so many users by tokens, and by cost, have lines of their own
+LEADERS = 10  # so many users by tokens, and by cost, have lines of their own where a question asks for no more
 MICRODOLLAR = 1_000_000  # picodollars
 _OTHERS, _CALLS = -1, "all_calls"
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
@@ -140,11 +140,13 @@ def choose(
     row_days: int | None,
     *,
     apart: Collection[str] = ("price",),
+    leaders: int = LEADERS,
 ) -> Source:
     """The smallest source that knows a period's days and the dimensions asked for, in `by` or by the filter.
 
     `zones` are the declared ones; `row_days` is how many days of call rows may be read (None: any number);
-    `apart` is which of price, reason and outcome have to be told apart. Raises UsageError where the answer would take
+    `apart` is which of price, reason and outcome have to be told apart; `leaders` is how many users by tokens, and by
+    cost, have lines of their own. Raises UsageError where the answer would take
     more, or calls that were pruned.
     """
     needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
@@ -161,7 +163,7 @@ def choose(
         return _with_utc_days(quarters, period, needed) if "UTC" in zones and "price" not in apart else quarters
     if in_days and needed.isdisjoint({"app", "key"}):
         refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
-        return _user_totals(period) if in_totals else _day_cells(user_days, period)
+        return _user_totals(period, leaders) if in_totals else _day_cells(user_days, period)
     if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
         raise UsageError(
             f"by user, this is answered from single calls, for {row_days} days at most: choose a shorter period,"
@@ -343,23 +345,24 @@ def _totals(period: Period, dimension: str = "") -> Source:
     return msgspec.structs.replace(source, where=where, dimension=dimension)
 
 
-def _user_totals(period: Period) -> Source:
+def _user_totals(period: Period, leaders: int) -> Source:
     """Totals by user, who are many: cut at each day, so that a few of them are looked up."""
     zone, its_days = zone_id(period.zone), days(period)
     if len(its_days) > _MOST_DAYS:
         return _totals(period, "user")
     where = and_(day_totals.c.zone == zone, day_totals.c.day.in_([plain(day) for day in its_days]))
     mine, whole = (and_(where, day_totals.c.dimension == DIMENSION_CODES[name]) for name in ("user", ""))
-    return Source(day_totals, day_totals.c.day, mine, dimension="user", leaders=_leading_users(period), whole=whole)
+    its_leaders = _leading_users(period, leaders)
+    return Source(day_totals, day_totals.c.day, mine, dimension="user", leaders=its_leaders, whole=whole)
 
 
-def _leading_users(period: Period) -> CompoundSelect[tuple[int]]:
+def _leading_users(period: Period, most: int) -> CompoundSelect[tuple[int]]:
     """The ids of the users with most tokens and of those that cost most."""
     u = user_totals.c
     sums = user_sums(period, {"tokens": u.tokens_in + u.tokens_out, "cost": u.cost // plain(MICRODOLLAR)})
     ranked = sums.cte("ranked")
     first = (
-        select(ranked.c.user).order_by(ranked.c[by].desc(), ranked.c.user).limit(LEADERS) for by in ("tokens", "cost")
+        select(ranked.c.user).order_by(ranked.c[by].desc(), ranked.c.user).limit(most) for by in ("tokens", "cost")
     )
     return union(*(select(each.subquery().c.user) for each in first))
 

@@ -8,18 +8,21 @@ from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import ENDINGS, choose, per_day
+from collector.ledger.questions.cells import ENDINGS, LEADERS, choose, per_day
 from collector.settings import Limits
 
 
-def spend_per_day(selection: Selection, period: Period, zones: Collection[str], limits: Limits) -> Question:
-    """Spend per local day, by name when the selection groups.
+def spend_per_day(
+    selection: Selection, period: Period, zones: Collection[str], limits: Limits, leaders: int = LEADERS
+) -> Question:
+    """Spend per local day, by name when the selection groups; by user, for `leaders` by cost and by tokens.
 
     Columns: day (days since 1970), group and label when grouped, calls, cost_picousd, unpriced_calls,
     reported_calls and reported_cost_picousd (for how many calls a provider said what it charged, and how much).
     Raises UsageError where it would read too many single calls.
     """
-    source = choose(selection, period, zones, {selection.group} - {""}, limits.row_query_days, apart=ENDINGS)
+    by = {selection.group} - {""}
+    source = choose(selection, period, zones, by, limits.row_query_days, apart=ENDINGS, leaders=leaders)
     calls = source.amount("calls")
     sums = {
         "calls": calls,

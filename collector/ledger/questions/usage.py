@@ -90,9 +90,9 @@ def used_by_name(selection: Selection, period: Period, zones: Collection[str], l
         "tokens_out": source.meters(OUTPUT_TOKENS),
     }
     added = [func.sum(value).label(label) for label, value in (counts | _cost_parts(source.amount("cost"))).items()]
-    key = source.key(selection.group).label("id")
-    sums = select(key, *added).where(chosen(selection, source)).group_by(literal_column("id")).subquery("sums")
-    return _with_names(sums, sums.c.id)
+    key = source.key(selection.group).label("group_id")  # not the name of any column
+    sums = select(key, *added).where(chosen(selection, source)).group_by(literal_column("group_id")).subquery("sums")
+    return _with_names(sums, sums.c.group_id)
 
 
 def _cost_parts(cost: Number) -> dict[str, Number]:
