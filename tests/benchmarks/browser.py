@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.browser [--directory DIR] [--calls 100000] [--rounds 5] [--sessions 20]
 
-Every first chart is in a browser without a cache. The filter is one provider chosen in the dashboard once all its charts
-are drawn, and a choice that redraws the chart in the empty app; both from the click until the first chart has changed.
-With --directory the ledger stays.
+Every first chart is in a browser without a cache. The filter is one provider chosen in the dashboard once all its
+charts are drawn, and a choice that redraws the chart in the empty app; both from the click until the first chart has
+changed. With --directory the ledger stays.
 """
 
 import argparse
