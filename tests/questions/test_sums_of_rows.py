@@ -13,7 +13,7 @@ from collector.core.periods import QUARTER_S, SECOND_US, Period, day_number, par
 from collector.core.selection import Selection
 from collector.ledger.questions import items, spend, usage
 from collector.ledger.questions.ask import declared_zones, rows
-from collector.ledger.questions.cells import LEADERS
+from collector.ledger.questions.leading import LEADERS
 from collector.settings import Limits
 from tests import tables
 from tests.random_calls import END_DAY, FIRST_DAY, HOSTILE, NIGHTS_S, many

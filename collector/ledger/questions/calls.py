@@ -16,8 +16,8 @@ from collector.core.outcomes import OUTCOME_CODES, Outcome
 from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import is_one_of
 from collector.ledger.questions.endings import ANY, Ending, ended
+from collector.ledger.questions.terms import is_one_of
 from collector.ledger.rows import origin_key
 from collector.ledger.schema import attempts, calls, names, price_sets
 

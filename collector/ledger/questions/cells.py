@@ -6,35 +6,22 @@ and otherwise in the calls themselves. A source looks the same whatever it is: a
 sums.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from operator import add
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
     JSON,
-    BigInteger,
-    Column,
     ColumnElement,
     CompoundSelect,
-    Label,
-    Select,
-    Subquery,
     Table,
     and_,
     case,
     func,
-    literal_column,
-    null,
-    or_,
-    select,
     true,
     type_coerce,
-    union,
-    union_all,
 )
-from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.errors import UsageError
 from collector.core.meters import COMMON_METERS, METERS
@@ -48,31 +35,24 @@ from collector.core.periods import (
     days,
     format_day,
     is_whole_days,
-    offsets,
 )
 from collector.core.selection import DIMENSIONS, Selection
-from collector.ledger.questions.ask import Kept, Question
+from collector.ledger.questions.ask import Kept
+from collector.ledger.questions.leading import LEADERS, leading_users
+from collector.ledger.questions.terms import Number, is_one_of, local_day, plain, zone_id
 from collector.ledger.schema import (
     DIMENSION_CODES,
-    USER_BLOCK_DAYS,
     calls,
     day_totals,
-    names,
     price_days,
     usage_days,
     usage_quarters,
     user_days,
-    user_totals,
 )
 
-Number = ColumnElement[int]
-LEADERS = 10  # so many users by tokens, and by cost, have lines of their own where a question asks for no more
-MICRODOLLAR = 1_000_000  # picodollars
-_OTHERS, _CALLS = -1, "all_calls"
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
 _DAY_US, _QUARTER_US, _DAY_QUARTERS = DAY_S * SECOND_US, QUARTER_S * SECOND_US, DAY_S // QUARTER_S
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
-_MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of them
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -186,153 +166,6 @@ def chosen(selection: Selection, source: Source) -> ColumnElement[bool]:
     return and_(source.where, *picked)
 
 
-def per_day(
-    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
-) -> Question:
-    """Sums of `sums` by local day, and by name when `group` is a key of the source; `only` are further conditions.
-
-    Columns: day (days since 1970), group (the name, "" for none; None for all others, where many are folded) and label
-    (what a screen shows for it) when grouped, then those of `sums`.
-    """
-    if group and group == source.dimension and source.leaders is not None and not selection.names(group):
-        return _folded(source, source.leaders, sums)
-    if source.by_day and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
-        by_days = _day_by_day if source.in_utc is None else _of_utc_days
-        found = by_days(selection, source, group, sums, *only)
-        if group:
-            return named(found, "group_id", "day", sums)
-        columns = [found.c[label] for label in sums]
-        return select(found.c.day, *columns).where(columns[0].is_not(None)).order_by(found.c.day)
-    question = select(source.day.label("day"), *_summed(sums)).where(chosen(selection, source), *only)
-    if not group:
-        return question.group_by(literal_column("day")).order_by(literal_column("day"))
-    inner = question.add_columns(source.key(group).label("group_id"))
-    inner_table = inner.group_by(literal_column("day"), literal_column("group_id")).subquery("sums")
-    return named(inner_table, "group_id", "day", sums)
-
-
-def _folded(source: Source, leaders: CompoundSelect[tuple[int]], sums: Mapping[str, Number]) -> Question:
-    """Leading names with sums of their own, and all others of a day in one: what its total has beyond them."""
-    summed, its_id = _summed({**sums, _CALLS: source.amount("calls")}), source.key(source.dimension)
-    mine = select(source.day.label("day"), its_id.label("group_id"), *summed).where(source.where, its_id.in_(leaders))
-    led = mine.group_by(literal_column("day"), literal_column("group_id")).cte("led")
-    whole = select(source.day.label("day"), *summed).where(source.whole)
-    labels = [it.name for it in summed]
-    parts = union_all(
-        whole.group_by(literal_column("day")), select(led.c.day, *((-led.c[label]).label(label) for label in labels))
-    ).subquery("parts")
-    rest = select(parts.c.day, plain(_OTHERS).label("group_id"), *(func.sum(parts.c[label]) for label in labels))
-    every = union_all(select(led), rest.group_by(parts.c.day).having(func.sum(parts.c[_CALLS]) > 0)).subquery("sums")
-    return named(every, "group_id", "day", sums)
-
-
-def _day_by_day(
-    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
-) -> Subquery:
-    """Each day by itself: many small sorts instead of a large one. Days without calls have no group, or no sums."""
-    parts = []
-    for day, where in source.by_day:
-        part = select(plain(day).label("day"), *_summed(sums))
-        part = part.where(chosen(selection, msgspec.structs.replace(source, where=where)), *only)
-        if group:
-            part = part.add_columns(source.key(group).label("group_id")).group_by(literal_column("group_id"))
-        parts.append(part)
-    return union_all(*parts).subquery("sums")
-
-
-def _of_utc_days(
-    selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
-) -> Subquery:
-    """Each day as the UTC day that holds most of it, with the quarters it has beyond that, less those of others."""
-    summed = _summed({**sums, _CALLS: source.amount("calls")})
-    labels = [it.name for it in summed]
-    keys: list[Number] = [literal_column("group_id")] if group else []
-
-    def cells(its: Source, day: Number, *more: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-        columns = [_in_table(its.table, it) for it in summed]
-        found = select(day.label("day"), *columns, *more).where(chosen(selection, its))
-        found = found.where(*(_in_table(its.table, it) for it in only))
-        return found.add_columns(its.key(group).label("group_id")) if group else found
-
-    def quarters(it: Moved) -> Select[*tuple[Any, ...]]:
-        where = and_(usage_quarters.c.quarter >= it.first, usage_quarters.c.quarter < it.end)
-        counted_in = null() if it.counted_in is None else plain(it.counted_in)
-        its = cells(msgspec.structs.replace(source, where=where), plain(it.day), counted_in.label("counted_in"))
-        return its.group_by(*keys)
-
-    assert source.in_utc is not None
-    whole = cells(source.in_utc, source.in_utc.day).group_by(literal_column("day"), *keys)
-    moved = union_all(*map(quarters, source.moved)).cte("moved")
-    ids = [moved.c[key.name] for key in keys]
-    less = ((-moved.c[label]).label(label) for label in labels)
-    parts = union_all(
-        whole,
-        select(moved.c.day, *(moved.c[label] for label in labels), *ids),
-        select(moved.c.counted_in, *less, *ids).where(moved.c.counted_in.is_not(None)),
-    ).subquery("parts")
-    groups = [parts.c.day, *(parts.c[key.name] for key in keys)]
-    added = [func.sum(parts.c[label]).label(label) for label in labels]
-    return select(*groups, *added).group_by(*groups).having(func.sum(parts.c[_CALLS]) > 0).subquery("sums")
-
-
-def _in_table(table: Table, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """An expression of columns of the quarters, of those of another table of cells."""
-
-    def its(element: Any, **kw: Any) -> Any:
-        return table.c[element.name] if isinstance(element, Column) and element.table is usage_quarters else None
-
-    found: ColumnElement[Any] = replacement_traverse(value, {}, its)
-    return found
-
-
-def _summed(sums: Mapping[str, Number]) -> list[Label[int]]:
-    return [func.sum(value).label(label) for label, value in sums.items()]
-
-
-def named(sums: Subquery, id_column: str, time_column: str, columns: Iterable[str]) -> Question:
-    """Sums with the name of one of their ids, as group and label, ordered by time and name; all others have None."""
-    name = case((sums.c[id_column] == plain(_OTHERS), None), else_=func.coalesce(names.c.name, ""))
-    return (
-        select(
-            sums.c[time_column],
-            name.label("group"),
-            func.coalesce(names.c.label, names.c.name, "").label("label"),
-            *(sums.c[column] for column in columns),
-        )
-        .select_from(sums.outerjoin(names, names.c.id == sums.c[id_column]))
-        .order_by(sums.c[time_column], name)
-    )
-
-
-def local_day(seconds: Number, period: Period) -> Number:
-    """The local day of a column of seconds since 1970, by the zone's offsets within the period."""
-    first, *later = offsets(period)
-    cases = [(seconds >= start, plain(offset)) for start, offset in reversed(later)]
-    offset = case(*cases, else_=plain(first[1])) if cases else plain(first[1])
-    return (seconds + offset) // plain(DAY_S)
-
-
-def is_one_of(key: Number, dimension: str, values: tuple[str, ...]) -> ColumnElement[bool]:
-    """Whether an id is that of one of the names of a dimension; "" stands for no name."""
-    without = [key == 0] if "" in values else []
-    return or_(key.in_(ids_of(dimension, [value for value in values if value])), *without)
-
-
-def plain(number: int) -> Number:
-    """A number written into the SQL, so that an engine can tell that two expressions are the same."""
-    return literal_column(str(number), BigInteger)
-
-
-def zone_id(zone: str) -> Number:
-    """The id of a declared zone, as a subquery that the engine reads once."""
-    return select(names.c.id).where(names.c.kind == "zone", names.c.name == zone).scalar_subquery()
-
-
-def ids_of(kind: str, chosen_names: Collection[str]) -> Select[tuple[int]]:
-    """The ids of names of one kind."""
-    return select(names.c.id).where(names.c.kind == kind, names.c.name.in_(sorted(set(chosen_names))))
-
-
 def _day_cells(table: Table, period: Period) -> Source:
     first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
     where = and_(table.c.zone == zone_id(period.zone), table.c.day >= first, table.c.day < end)
@@ -352,31 +185,8 @@ def _user_totals(period: Period, leaders: int) -> Source:
         return _totals(period, "user")
     where = and_(day_totals.c.zone == zone, day_totals.c.day.in_([plain(day) for day in its_days]))
     mine, whole = (and_(where, day_totals.c.dimension == DIMENSION_CODES[name]) for name in ("user", ""))
-    its_leaders = _leading_users(period, leaders)
+    its_leaders = leading_users(period, leaders)
     return Source(day_totals, day_totals.c.day, mine, dimension="user", leaders=its_leaders, whole=whole)
-
-
-def _leading_users(period: Period, most: int) -> CompoundSelect[tuple[int]]:
-    """The ids of the users with most tokens and of those that cost most."""
-    u = user_totals.c
-    sums = user_sums(period, {"tokens": u.tokens_in + u.tokens_out, "cost": u.cost // plain(MICRODOLLAR)})
-    ranked = sums.cte("ranked")
-    first = (
-        select(ranked.c.user).order_by(ranked.c[by].desc(), ranked.c.user).limit(most) for by in ("tokens", "cost")
-    )
-    return union(*(select(each.subquery().c.user) for each in first))
-
-
-def user_sums(period: Period, sums: Mapping[str, Number]) -> Question:
-    """Sums of columns of `user_totals` by user, over whole days in a declared zone.
-
-    Money in whole MICRODOLLARs: many days of picodollars could add up to more than an engine holds.
-    """
-    u, first, end = user_totals.c, day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
-    blocks = u.block.between(first // USER_BLOCK_DAYS, (end - 1) // USER_BLOCK_DAYS)
-    where = and_(u.zone == zone_id(period.zone), blocks, u.day >= first, u.day < end)
-    of_blocks = select(u.user, *_summed(sums)).where(where).group_by(u.block, u.user).subquery("blocks")
-    return select(of_blocks.c.user, *_summed({label: of_blocks.c[label] for label in sums})).group_by(of_blocks.c.user)
 
 
 def _quarter_cells(period: Period) -> Source:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from collector.core.errors import UsageError
 from collector.core.outcomes import OUTCOME_CODES
-from collector.ledger.questions.cells import ids_of
+from collector.ledger.questions.terms import ids_of
 from collector.ledger.schema import calls
 
 NOT_STATED = "none"  # an HTTP status or error type that nobody stated

@@ -8,7 +8,7 @@ from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import chosen_calls, name_of, outcome_word
-from collector.ledger.questions.cells import ids_of
+from collector.ledger.questions.terms import ids_of
 from collector.ledger.schema import attempts, calls
 from collector.settings import Limits
 

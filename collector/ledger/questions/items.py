@@ -8,7 +8,8 @@ from collector.core.meters import METERS
 from collector.core.periods import Period
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Number, Source, choose, chosen, plain
+from collector.ledger.questions.cells import Source, choose, chosen
+from collector.ledger.questions.terms import Number, plain
 from collector.ledger.schema import names, price_days, price_sets
 
 GROUPS = ("day", *DIMENSIONS)

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from collector.core.calls import QUALITIES, Quality
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import ids_of
+from collector.ledger.questions.terms import ids_of
 from collector.ledger.schema import calls, health, names, witnesses
 
 LOOKUP = "lookup"

@@ -7,7 +7,8 @@ from sqlalchemy import func, literal_column, select
 from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import choose, plain
+from collector.ledger.questions.cells import choose
+from collector.ledger.questions.terms import plain
 from collector.ledger.schema import calls, invoices, names
 
 

@@ -8,7 +8,9 @@ from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import ENDINGS, LEADERS, choose, per_day
+from collector.ledger.questions.by_day import per_day
+from collector.ledger.questions.cells import ENDINGS, choose
+from collector.ledger.questions.leading import LEADERS
 from collector.settings import Limits
 
 

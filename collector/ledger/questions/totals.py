@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import name_of
-from collector.ledger.questions.cells import zone_id
+from collector.ledger.questions.terms import zone_id
 from collector.ledger.schema import day_totals, health
 
 _SUMS = ("ok", "provider_fault", "rate_limited", "other", "probe_ok", "probe_fault")

@@ -9,8 +9,9 @@ from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Kept, Question
 from collector.ledger.questions.calls import chosen_calls, outcome_word
-from collector.ledger.questions.cells import ENDINGS, choose, chosen, plain, refuse_pruned
+from collector.ledger.questions.cells import ENDINGS, choose, chosen, refuse_pruned
 from collector.ledger.questions.endings import Ending, ended
+from collector.ledger.questions.terms import plain
 from collector.ledger.schema import calls
 from collector.settings import Limits
 

@@ -18,7 +18,7 @@ from collector.core.outages import LONGEST_GAP, is_bad
 from collector.core.periods import DAY_S, HOUR_S, SECOND_US, Period, day_number, is_whole_days, offsets
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Number, is_one_of, local_day, named, plain, zone_id
+from collector.ledger.questions.terms import Number, is_one_of, local_day, named, plain, zone_id
 from collector.ledger.schema import health, meta
 
 FIVE_MINUTES, HOURS = 0, 1  # grains; a larger one is the id of a declared zone, with days as its buckets

@@ -14,17 +14,10 @@ from collector.core.outcomes import OUTCOME_CODES
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import (
-    ENDINGS,
-    MICRODOLLAR,
-    Number,
-    Source,
-    choose,
-    chosen,
-    per_day,
-    plain,
-    user_sums,
-)
+from collector.ledger.questions.by_day import per_day
+from collector.ledger.questions.cells import ENDINGS, Source, choose, chosen
+from collector.ledger.questions.leading import MICRODOLLAR, user_sums
+from collector.ledger.questions.terms import Number, plain
 from collector.ledger.schema import names, user_totals
 from collector.settings import Limits
 

@@ -12,7 +12,8 @@ from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import id_bytes, name_of
-from collector.ledger.questions.cells import choose, chosen, plain
+from collector.ledger.questions.cells import choose, chosen
+from collector.ledger.questions.terms import plain
 from collector.ledger.schema import adjustments, batches, calls, open_calls, price_sets, witnesses
 
 
