@@ -62,7 +62,7 @@ def _ranked(rows: Sequence[Any], selection: Selection, its: scope.Scope) -> None
     group = selection.group
     title = f"Spend by {group}"
     (most,) = parts.choices(title, top=MOST)
-    if most != MOST[0]:
+    if most != MOST[0] and any(row.group is None for row in rows):  # some are folded that a longer ranking names
         rows = cached.answers(("spend_of_more",), selection, its.period(), its.settings)["spend_of_more"].rows
     ranked = ranking.by_spend(rows, group, int(most))
     parts.heading(
