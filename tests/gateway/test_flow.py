@@ -77,7 +77,7 @@ def test_a_client_that_does_not_read_makes_its_provider_wait_and_loses_nothing(b
                 while data := await loop.sock_recv(client, 1 << 20):
                     got += data
             assert got.count(PIECE) == PIECES
-            assert got.endswith(chunk(live.DONE) + LAST_CHUNK)
+            assert got.endswith(live.DONE + b"\r\n" + LAST_CHUNK)
             assert (await gateway.only()).outcome is Outcome.OK
 
     live.run(main)
@@ -143,7 +143,7 @@ def test_a_client_that_takes_its_stream_slowly_is_waited_for(tmp_path: Path) -> 
                     got += data
                     await asyncio.sleep(IMPATIENT.client_wait_s * len(data) / (4 << 20))
                 assert LARGE in got
-                assert got.endswith(chunk(live.DONE) + LAST_CHUNK)
+                assert got.endswith(live.DONE + b"\r\n" + LAST_CHUNK)
                 assert (await gateway.only()).outcome is Outcome.OK
 
     live.run(main)

@@ -111,12 +111,13 @@ class Client:
         if self._watch is not None:
             self._watch.cancel()
 
-    async def start(self, status: int, headers: HeaderList) -> None:
-        """Begin the answer. Raises ClientGone."""
+    async def start(self, status: int, headers: HeaderList, piece: bytes) -> None:
+        """Begin an answer of unknown length with its first piece. Raises ClientGone."""
+        headers = [*headers, *self.also]
         self.status = status
-        if self.also:
-            headers = [*headers, *self.also]
-        await self._out({"type": "http.response.start", "status": status, "headers": headers})
+        if self._line is None or not self._line.write_start(status, headers, piece):
+            await self._out({"type": "http.response.start", "status": status, "headers": headers})
+            await self.more(piece)
 
     async def more(self, body: bytes) -> None:
         """A piece of the answer. Raises ClientGone."""
@@ -128,17 +129,18 @@ class Client:
 
     async def last(self, body: bytes) -> None:
         """The last piece. Raises ClientGone."""
-        await self._out({"type": "http.response.body", "body": body, "more_body": False})
+        if self._line is None or not self._line.write_end(body):
+            await self._out({"type": "http.response.body", "body": body, "more_body": False})
         self.sent = True
 
     async def answer(self, status: int, headers: HeaderList, body: bytes) -> None:
         """A whole answer. Raises ClientGone."""
-        headers = [*headers, (b"content-length", b"%d" % len(body))]
-        if self._line is not None and self._line.write_whole(status, [*headers, *self.also], body):
-            self.status, self.sent = status, True
-            return
-        await self.start(status, headers)
-        await self.last(body)
+        headers = [*headers, (b"content-length", b"%d" % len(body)), *self.also]
+        self.status = status
+        if self._line is None or not self._line.write_whole(status, headers, body):
+            await self._out({"type": "http.response.start", "status": status, "headers": headers})
+            await self._out({"type": "http.response.body", "body": body, "more_body": False})
+        self.sent = True
 
     async def _out(self, message: Message) -> None:
         try:

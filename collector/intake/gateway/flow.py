@@ -12,23 +12,25 @@ from collector.intake.gateway.upstream import Answer, UpstreamFailed
 
 
 class Flow:
-    """Runs until the passage has ended, the answer has, or the call is cut short."""
+    """Runs until the passage has ended, the answer has, or the call is cut short.
 
-    __slots__ = ("_answer", "_ended", "_outlet", "_passage")
+    `rest` is what came with the end: it goes out with the event that ends the stream, once that may go.
+    """
+
+    __slots__ = ("_answer", "_ended", "_outlet", "_passage", "rest")
 
     def __init__(self, answer: Answer, passage: Passage, outlet: Outlet) -> None:
         self._answer = answer
         self._passage = passage
         self._outlet = outlet
+        self.rest = b""
         self._ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
-    async def run(self, head: bytes) -> UpstreamFailed | None:
-        """Send on `head` and what follows it. Gives what the provider failed with, None where it ended by itself.
+    async def run(self) -> UpstreamFailed | None:
+        """Send on what follows the head. Gives what the provider failed with, None where it ended by itself.
 
         Raises ClientGone. Afterwards the answer can be read on.
         """
-        if head:
-            self._outlet.write(head)
         if self._passage.ended:
             self._end(None)
         else:
@@ -43,19 +45,19 @@ class Flow:
 
     def _take(self, chunk: bytes) -> None:
         try:
-            if out := self._passage.feed(chunk):
+            out = self._passage.feed(chunk)
+            if self._passage.ended:
+                self.rest = out
+                self._end(None)
+            elif out:
                 self._outlet.write(out)
-            has_ended = self._passage.ended
         except Exception as error:  # of our own: told to the task, which would not hear of it otherwise
             self._end(error)
-        else:
-            if has_ended:
-                self._end(None)
 
     def _end(self, error: Exception | None) -> None:
         self._answer.stop()
         if self._ended.done():
             return
-        if error is None and not self._passage.ended and (out := self._passage.finish()):
-            self._outlet.write(out)
+        if error is None and not self._passage.ended:
+            self.rest = self._passage.finish()
         self._ended.set_result(error)

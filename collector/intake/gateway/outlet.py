@@ -6,7 +6,8 @@ from typing import Protocol
 
 HIGH_WATER_BYTES = 64 * 1024  # not yet sent, above which the provider is made to wait
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 Hold = Callable[[bool], None]
 More = Callable[[bytes], Awaitable[None]]
 
@@ -20,8 +21,14 @@ class Line(Protocol):
     def write_whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer; False, with nothing written, where that has to go through `send`."""
 
+    def write_start(self, status: int, headers: Headers, piece: bytes) -> bool:
+        """Write a head and the first piece of a body of unknown length; False as above."""
+
     def write_piece(self, body: bytes) -> None:
-        """Write a piece of a body of unknown length, or nothing where the client has gone."""
+        """Write another piece of such a body, or nothing where the client has gone."""
+
+    def write_end(self, piece: bytes) -> bool:
+        """Write the last piece of such a body and its end; False as above."""
 
     def held_by(self, hold: Hold | None) -> None:
         """From now on `hold` is called with True when the client reads too slowly, with False when it has caught up."""

@@ -1,12 +1,15 @@
 """uvicorn's protocol, with a shorter way for bodies that are there as a whole, and for the pieces of a stream."""
 
 import asyncio
+from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from collector.intake.gateway.exchange import LINE
 from collector.intake.gateway.heads import Guarded
-from collector.intake.gateway.outlet import Headers, Hold
+from collector.intake.gateway.outlet import Header, Headers, Hold
+
+_CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class RequestLine:
@@ -28,28 +31,61 @@ class RequestLine:
         return body
 
     def write_whole(self, status: int, headers: Headers, body: bytes) -> bool:
-        cycle, protocol = self._cycle, self._protocol
-        if cycle.response_started or cycle.disconnected or not cycle.keep_alive or protocol.flow.write_paused:
+        head = self._head(status, headers)
+        if head is None:
             return False
-        pieces = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *headers):
-            pieces += (name, b": ", value, b"\r\n")
-        head = b"".join(pieces)
-        if not _is_plain(head, len(pieces) // 4 + 1) or cycle.scope["method"] == "HEAD":
+        self._protocol.write_soon(b"%b\r\n%b" % (head, body))
+        self._complete()
+        return True
+
+    def write_start(self, status: int, headers: Headers, piece: bytes) -> bool:
+        head = self._head(status, (*headers, _CHUNKED))
+        if head is None:
             return False
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        protocol.write_soon(b"%b\r\n%b" % (head, body))
-        cycle.on_response()
+        self._cycle.chunked_encoding = True
+        first = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        self._protocol.write(b"%b\r\n%b" % (head, first))
         return True
 
     def write_piece(self, body: bytes) -> None:
         self._protocol.write(b"%x\r\n%b\r\n" % (len(body), body))
 
+    def write_end(self, piece: bytes) -> bool:
+        cycle = self._cycle
+        if not cycle.chunked_encoding or cycle.response_complete or not self._is_free() or not piece:
+            return False
+        self._protocol.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
+        self._complete()
+        return True
+
     def held_by(self, hold: Hold | None) -> None:
         self._protocol.on_pressure = hold
         if hold is not None and self._protocol.flow.write_paused:  # by what was written before
             hold(True)
+
+    def _head(self, status: int, headers: Iterable[Header]) -> bytes | None:
+        """A head to be written now, without its empty line; None where `send` has to see to it."""
+        cycle = self._cycle
+        if cycle.response_started or not self._is_free() or cycle.scope["method"] == "HEAD":
+            return None
+        pieces = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            pieces += (name, b": ", value, b"\r\n")
+        head = b"".join(pieces)
+        if not _is_plain(head, len(pieces) // 4 + 1):
+            return None
+        cycle.response_started = True
+        return head
+
+    def _is_free(self) -> bool:
+        """Whether what is written goes out, on a connection that is kept."""
+        cycle = self._cycle
+        return cycle.keep_alive and not cycle.disconnected and not self._protocol.flow.write_paused
+
+    def _complete(self) -> None:
+        self._cycle.response_complete = True
+        self._cycle.message_event.set()
+        self._cycle.on_response()
 
 
 class Protocol(Guarded):

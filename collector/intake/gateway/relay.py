@@ -194,12 +194,14 @@ class Relay:
         assert trial.passage is not None
         client, answer = self._client, trial.answer
         passed = [pair for pair in to_client(answer.raw_headers) if pair[0] != b"content-type"]
-        await client.start(answer.status, [*self._identified(trial.route), EVENT_STREAM, NO_CACHE, *passed])
-        failed = await Flow(answer, trial.passage, client.outlet()).run(trial.head)
-        await self._end_stream(trial, failed)
+        headers = [*self._identified(trial.route), EVENT_STREAM, NO_CACHE, *passed]
+        await client.start(answer.status, headers, trial.head)
+        flow = Flow(answer, trial.passage, client.outlet())
+        failed = await flow.run()
+        await self._end_stream(trial, failed, flow.rest)
 
-    async def _end_stream(self, trial: Trial, failed: UpstreamFailed | None) -> None:
-        """Everything but the last event has gone out: write the record, then send that event."""
+    async def _end_stream(self, trial: Trial, failed: UpstreamFailed | None, rest: bytes) -> None:
+        """Everything but the last event, and the rest before it, has gone out: write the record, then send them."""
         assert trial.answer is not None
         assert trial.passage is not None
         passage = trial.passage
@@ -212,7 +214,7 @@ class Relay:
         trial.end(_facts_of_stream(trial, seen, failed))
         try:
             await self._close(trial, seen, self._client.status)
-            await self._client.last((not failed and passage.terminal) or self._error_event(trial))
+            await self._client.last(rest + ((not failed and passage.terminal) or self._error_event(trial)))
             await self._read_to_end(trial)
         except BaseException:
             trial.answer.drop()
