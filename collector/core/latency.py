@@ -27,11 +27,12 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def of_cells(cells: Iterable[Any]) -> Latency:
-    """The figures of some cells together: latency, first_token, throughput are compact histograms or None."""
+    """The figures of some cells together: latency, first_token, throughput are compact histograms or None; they count
+    `times`, where -1 takes them out of the others."""
     sums: list[Histogram] = [{}, {}, {}]
     for cell in cells:
         for total, data in zip(sums, (cell.latency, cell.first_token, cell.throughput), strict=True):
-            _add(total, histograms.from_bytes(data))
+            _add(total, histograms.from_bytes(data), cell.times)
     return _latency(sums)
 
 
@@ -42,7 +43,7 @@ def of_calls(calls: Iterable[Any]) -> Latency:
         speed = None if call.latency_ms is None else histograms.throughput(call.tokens_out or 0, call.latency_ms)
         for total, number in zip(sums, (call.latency_ms, call.first_token_ms, speed), strict=True):
             if number is not None:
-                _add(total, {histograms.bucket(number): 1})
+                histograms.count_one(total, number)
     return _latency(sums)
 
 
@@ -57,6 +58,6 @@ def _figures(histogram: Histogram, scale: int = 1) -> Figures:
     return Figures(histograms.count(histogram), stated)
 
 
-def _add(total: Histogram, more: Mapping[int, int]) -> None:
+def _add(total: Histogram, more: Mapping[int, int], times: int) -> None:
     for at, count in more.items():
-        total[at] = total.get(at, 0) + count
+        total[at] = total.get(at, 0) + count * times

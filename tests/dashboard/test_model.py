@@ -52,7 +52,7 @@ def tried(at: int, group: str, ok: int, fault: int = 0) -> Any:
 
 def timed(at: int, group: str, *latencies: int) -> Any:
     data = histograms.to_bytes(histograms.of(latencies))
-    return row(at=at, group=group, latency=data, first_token=None, throughput=None)
+    return row(at=at, group=group, latency=data, first_token=None, throughput=None, times=1)
 
 
 def test_the_head_states_what_the_card_and_the_list_say() -> None:

@@ -1,4 +1,9 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.core.errors import UsageError
 from collector.core.latency import SHARES, of_calls, of_cells
@@ -7,6 +12,7 @@ from collector.core.selection import Selection
 from collector.ledger.questions import latency
 from collector.ledger.questions.ask import declared_zones, rows
 from collector.settings import Limits
+from tests import random_calls
 from tests.stored import NOW_US, store
 from tests.tables import calls
 
@@ -61,3 +67,41 @@ def test_what_cells_do_not_know_is_read_from_some_days_of_calls(engine):
         latency.cells_of(Selection(apps=("shop",)), days(), declared_zones(engine))
     with pytest.raises(UsageError, match="7 days at most"):
         latency.calls_of(Selection(apps=("shop",)), days(text="2026-10-01..2026-10-09"), Limits())
+
+
+ALL_DAYS = f"{random_calls.FIRST_DAY}..{random_calls.END_DAY}"
+OTHER_ZONES = ("Asia/Kathmandu", "America/St_Johns", "America/Los_Angeles", "Pacific/Apia", "Pacific/Kiritimati")
+
+
+@given(
+    random_calls.many,
+    st.sampled_from(OTHER_ZONES),
+    st.sampled_from([ALL_DAYS, "2024-03-29..2024-04-02", "2021-04-02..2021-04-05", "2026-10-01"]),
+    st.sampled_from(random_calls.NIGHTS_S),
+    st.integers(7 * 24 * 60, 9 * 24 * 60),
+    st.sampled_from([{}, {"group": "provider"}, {"models": ("m",)}]),
+)
+@settings(max_examples=60, deadline=None)
+def test_days_of_other_zones_made_of_utc_days_are_those_made_of_hours(some, zone, text, night_s, minutes, chosen):
+    period = parse_period(text, zone, NOW_US)
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), some, now_us=(night_s + minutes * 60) * 10**6)
+        by_day, whole = (
+            [
+                figures(rows(engine, latency.cells_of(Selection(zone=zone, **chosen), period, zones, bucket)), bucket)
+                for zones in (declared_zones(engine), frozenset())
+            ]
+            for bucket in ("day", "")
+        )
+        assert by_day[0] == by_day[1]
+        assert whole[0] == whole[1]
+        engine.dispose()
+
+
+def figures(cells, bucket):
+    """What was measured, by group, and by day where days are told apart."""
+    places = {(row.day if bucket else None, row.group) for row in cells}
+    found = {
+        place: of_cells(row for row in cells if (row.day if bucket else None, row.group) == place) for place in places
+    }
+    return {place: its for place, its in found.items() if its.latency_ms.count or its.first_token_ms.count}

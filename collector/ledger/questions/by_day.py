@@ -22,8 +22,9 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Moved, Source, chosen
+from collector.ledger.questions.cells import Source, chosen
 from collector.ledger.questions.terms import OTHERS, Number, named, plain, summed
+from collector.ledger.questions.utc_days import Moved
 from collector.ledger.schema import usage_quarters
 
 _CALLS = "all_calls"

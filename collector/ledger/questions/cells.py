@@ -6,7 +6,7 @@ and otherwise in the calls themselves. A source looks the same whatever it is: a
 sums.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import reduce
 from operator import add
 
@@ -39,7 +39,8 @@ from collector.core.periods import (
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept
 from collector.ledger.questions.leading import LEADERS, leading_users
-from collector.ledger.questions.terms import Number, is_one_of, local_day, plain, zone_id
+from collector.ledger.questions.terms import Number, is_one_of, local_day, local_day_of_noon, plain, zone_id
+from collector.ledger.questions.utc_days import Moved, moved, whole_utc_days
 from collector.ledger.schema import (
     DIMENSION_CODES,
     calls,
@@ -51,17 +52,7 @@ from collector.ledger.schema import (
 )
 
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
-_DAY_US, _QUARTER_US, _DAY_QUARTERS = DAY_S * SECOND_US, QUARTER_S * SECOND_US, DAY_S // QUARTER_S
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
-
-
-class Moved(msgspec.Struct, frozen=True):
-    """Quarters [first, end) of a local day; the day cells of their UTC day are counted in another one, or in none."""
-
-    first: int
-    end: int
-    day: int
-    counted_in: int | None
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -206,30 +197,12 @@ def _quarter_cells(period: Period) -> Source:
 
 def _with_utc_days(source: Source, period: Period, needed: Collection[str]) -> Source:
     """Quarters with the day cells of the whole UTC days among them, where there are some and not too many."""
-    first, end = -(-period.start_us // _DAY_US), period.end_us // _DAY_US
-    moved = tuple(_moved(period, first, end))
-    if end - first < 2 or len(moved) > _MOST_DAYS:
+    utc, its_moved = whole_utc_days(period), tuple(moved(period))
+    if utc.end_us - utc.start_us < 2 * DAY_S * SECOND_US or len(its_moved) > _MOST_DAYS:
         return source
-    utc = Period(first * _DAY_US, end * _DAY_US)
     its = _totals(utc, *needed) if len(needed) < 2 else _day_cells(usage_days, utc)
-    noon_s = its.day * plain(DAY_S) + plain(DAY_S // 2)
-    return msgspec.structs.replace(
-        source, in_utc=msgspec.structs.replace(its, day=local_day(noon_s, period)), moved=moved
-    )
-
-
-def _moved(period: Period, first_day: int, end_day: int) -> Iterator[Moved]:
-    """What of a period's quarters is to be read, where UTC days [first_day, end_day) count in the local day of noon."""
-    for day in days(period):
-        start_us, end_us = day_bounds(day, period.zone)
-        start, end = max(start_us, period.start_us) // _QUARTER_US, -(-min(end_us, period.end_us) // _QUARTER_US)
-        for utc in range(start // _DAY_QUARTERS, -(-end // _DAY_QUARTERS)):
-            first, until = max(start, utc * _DAY_QUARTERS), min(end, (utc + 1) * _DAY_QUARTERS)
-            noon = day_number(utc * _DAY_US + _DAY_US // 2, period.zone)
-            if not first_day <= utc < end_day:
-                yield Moved(first, until, day, None)
-            elif noon != day:
-                yield Moved(first, until, day, noon)
+    its_day = local_day_of_noon(its.day, period)
+    return msgspec.structs.replace(source, in_utc=msgspec.structs.replace(its, day=its_day), moved=its_moved)
 
 
 def _rows(period: Period) -> Source:

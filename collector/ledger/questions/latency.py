@@ -13,7 +13,9 @@ from collector.core.periods import DAY_S, SECOND_US, Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.calls import chosen_calls, name_of
-from collector.ledger.questions.uptime import health_source
+from collector.ledger.questions.other_days import cells_of_days, is_made_of_utc_days
+from collector.ledger.questions.terms import plain
+from collector.ledger.questions.uptime import filters, health_source
 from collector.ledger.schema import calls, health
 from collector.settings import Limits
 
@@ -27,17 +29,19 @@ def needs_calls(selection: Selection) -> bool:
 
 
 def cells_of(selection: Selection, period: Period, zones: Collection[str], bucket: str = "") -> Question:
-    """One row per cell: group (the name of the grouped model or provider, "" ungrouped), latency, first_token,
-    throughput (compact histograms), after the cell's day or at where a bucket is named, as in the questions of uptime.
+    """One row per cell: its day or at, as in the questions of uptime, group (the name of the grouped model or provider,
+    "" ungrouped), latency, first_token, throughput (compact histograms), and times: 1, or -1 where all that is a part
+    of other rows that its day or at does not hold. Without a bucket the rows are those of the whole period.
 
     Raises UsageError for what health cells do not know.
     """
-    cells = health_source(selection, period, zones, bucket or "day")
-    time = [cells.bucket.label(cells.label)] if bucket else []
     name = func.coalesce(name_of(health.c[selection.group]), "") if selection.group in GROUPS[1:] else literal("")
     timed = health.c.latency.is_not(None) | health.c.first_token.is_not(None)
-    columns = (health.c.latency, health.c.first_token, health.c.throughput)
-    return select(*time, name.label("group"), *columns).where(and_(cells.where, timed))
+    columns = (name.label("group"), health.c.latency, health.c.first_token, health.c.throughput)
+    if (bucket or "day") == "day" and is_made_of_utc_days(period, zones):
+        return cells_of_days(period, columns, and_(timed, *filters(selection)), apart=bool(bucket))
+    cells = health_source(selection, period, zones, bucket or "day")
+    return select(cells.bucket.label(cells.label), *columns, plain(1).label("times")).where(and_(cells.where, timed))
 
 
 def calls_of(selection: Selection, period: Period, limits: Limits) -> Question:

@@ -20,6 +20,11 @@ def local_day(seconds: Number, period: Period) -> Number:
     return (seconds + offset) // plain(DAY_S)
 
 
+def local_day_of_noon(day: Number, period: Period) -> Number:
+    """The local day of a column of UTC days, by their noon."""
+    return local_day(day * plain(DAY_S) + plain(DAY_S // 2), period)
+
+
 def is_one_of(key: Number, dimension: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     """Whether an id is that of one of the names of a dimension; "" stands for no name."""
     without = [key == 0] if "" in values else []

@@ -70,7 +70,7 @@ def outage_buckets(selection: Selection, period: Period, zones: Collection[str],
     every = select(some.c.grain, (some.c.bucket + after.c.n).label("bucket"), some.c.provider)
     near = every.select_from(some.join(after, true())).distinct().subquery("near")
     # An outer join, and the period cut out of `near`: so the few buckets are looked up, each by its whole key.
-    its = and_(*(health.c[key.name] == near.c[key.name] for key in keys), *_filters(selection))
+    its = and_(*(health.c[key.name] == near.c[key.name] for key in keys), *filters(selection))
     counts = {"ok": func.sum(h.ok), "provider_fault": func.sum(h.provider_fault)}
     sums = [cells.bucket.label(cells.label), *(value.label(label) for label, value in counts.items())]
     inner = select(h.provider.label("provider_id"), *sums).select_from(near.outerjoin(health, its))
@@ -109,13 +109,14 @@ def health_source(selection: Selection, period: Period, zones: Collection[str], 
     """The health cells of a period's buckets. Raises UsageError for another bucket or a filter they do not know."""
     if bucket not in BUCKETS_S:
         raise UsageError(f"bucket={bucket[:20]!r} is not one of {', '.join(BUCKETS_S)}")
+    source = _days(period, zones) if bucket == "day" else _clock(period, BUCKETS_S[bucket])
+    return msgspec.structs.replace(source, where=and_(source.where, *filters(selection)))
+
+
+def filters(selection: Selection) -> list[ColumnElement[bool]]:
+    """The conditions that keep a selection's health cells. Raises UsageError for what those do not know."""
     if others := [name for name in ("app", "key", "user") if selection.names(name)]:
         raise UsageError(f"uptime is known by model and provider, not by {others[0]}: take that filter away")
-    source = _days(period, zones) if bucket == "day" else _clock(period, BUCKETS_S[bucket])
-    return msgspec.structs.replace(source, where=and_(source.where, *_filters(selection)))
-
-
-def _filters(selection: Selection) -> list[ColumnElement[bool]]:
     chosen = [name for name in ("model", "provider") if selection.names(name)]
     return [is_one_of(health.c[name], name, selection.names(name)) for name in chosen]
 
@@ -141,14 +142,18 @@ def _hours(period: Period, of: Columns = health.c) -> Cells:
 
 def _finest(period: Period, of: Columns = health.c) -> Cells:
     """Five minutes where they are still kept, and the whole hours before them."""
-    floor = func.coalesce(select(cast(meta.c.value, Integer)).where(meta.c.key == "health_floor").scalar_subquery(), 0)
-    first_hour = (floor + plain(_IN_AN_HOUR - 1)) // plain(_IN_AN_HOUR)
-    is_kept = of.bucket >= first_hour * plain(_IN_AN_HOUR)
+    is_kept = of.bucket >= first_hour() * plain(_IN_AN_HOUR)
     where = or_(
-        and_(_within(period, FIVE_MINUTES, of), is_kept), and_(_within(period, HOURS, of), of.bucket < first_hour)
+        and_(_within(period, FIVE_MINUTES, of), is_kept), and_(_within(period, HOURS, of), of.bucket < first_hour())
     )
     seconds = case((of.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
     return Cells("at", of.bucket * seconds, where)
+
+
+def first_hour() -> Number:
+    """The first hour of which all five minutes are still kept."""
+    floor = func.coalesce(select(cast(meta.c.value, Integer)).where(meta.c.key == "health_floor").scalar_subquery(), 0)
+    return (floor + plain(_IN_AN_HOUR - 1)) // plain(_IN_AN_HOUR)
 
 
 def _within(period: Period, grain: int, of: Columns) -> ColumnElement[bool]:
