@@ -23,7 +23,7 @@ def reading(url: str) -> Engine:
 def rows(engine: Engine, question: Question) -> list[AnyRow]:
     """All rows that a question selects, with its column labels as field names."""
     with engine.connect() as connection:
-        return list(connection.execute(question))
+        return list(connection.execute(question).all())
 
 
 def total(answer: Iterable[AnyRow], column: str) -> int:
