@@ -77,7 +77,6 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_body_bytes: Positive = 32 * 1024 * 1024
     max_answer_bytes: Positive = 64 * 1024 * 1024  # a plain answer, held whole
-    max_stream_copy_bytes: Positive = 4 * 1024 * 1024  # of a stream, kept to be parsed
     max_event_bytes: Positive = 16 * 1024 * 1024  # one event of a stream: a picture, or a whole response at its end
     max_header_bytes: Positive = 64 * 1024
     head_wait_s: Seconds = 30.0  # how long a client may take to send the head of a request

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 
 from collector.core.outcomes import Facts, Outcome
-from collector.intake.gateway.answer import Fault, Seen, read_fault, read_plain, read_stream
+from collector.intake.gateway.answer import Fault, Seen, read_fault, read_plain
+from collector.intake.gateway.dialects import CHAT
 from collector.intake.gateway.failures import cleaned, problem_of
 from collector.intake.gateway.routing import Route
+from tests.gateway.heard import heard
 
 SHAPE = "openai.chat"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "cost": 0.00123}
@@ -29,7 +31,7 @@ def streamed(*deltas: dict[str, object], finish: str = "stop") -> Seen:
     parts: list[dict[str, object]] = [{**head, "choices": choice} for choice in choices]
     parts[-1]["usage"] = USAGE
     events = "".join(f"data: {json.dumps(part)}\n\n" for part in parts)
-    return read_stream((events + "data: [DONE]\n\n").encode(), SHAPE, b"[DONE]")
+    return heard(CHAT, (events + "data: [DONE]\n\n").encode(), SHAPE)
 
 
 def comparable(seen: Seen) -> tuple[object, ...]:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from collector.intake.gateway.completing import MAX_PRICED, REQUIRED, Completing, Given
 from collector.intake.gateway.operations import OPERATIONS
-from collector.intake.gateway.sse import all_data, event_of
+from collector.intake.gateway.sse import event_of
 from collector.intake.gateway.stream import Passage
 from collector.intake.gateway.tariff import Spent
 from collector.settings import Limits
+from tests.gateway.heard import data_in
 from tests.gateway.published import component_faults, faults
 from tests.gateway.spoken import ALL, MESSAGES, RESPONSES, STREAMED, Spoken
 
@@ -32,7 +33,7 @@ def completing(spoken: Spoken) -> Completing:
 
 def passed_on(spoken: Spoken, sent: bytes, step: int = 1 << 20) -> bytes:
     """What a client gets of a stream that arrives in steps."""
-    passage = Passage(BY_NAME[spoken.name], Limits(), False, completing(spoken))
+    passage = Passage(BY_NAME[spoken.name], BY_NAME[spoken.name].usage_shape, Limits(), False, completing(spoken))
     out = b"".join(passage.feed(sent[at : at + step]) for at in range(0, len(sent), step) if not passage.ended)
     return out + passage.terminal
 
@@ -49,7 +50,7 @@ def test_a_whole_answer_is_as_published(spoken: Spoken) -> None:
 
 @pytest.mark.parametrize("spoken", [each for each in STREAMED if each.name in EVENTS], ids=lambda each: each.name)
 def test_the_events_of_a_stream_are_as_published(spoken: Spoken) -> None:
-    events = all_data(passed_on(spoken, spoken.begin + spoken.finish + spoken.end))
+    events = data_in(passed_on(spoken, spoken.begin + spoken.finish + spoken.end))
     found = [json.loads(data) for data in events if data != b"[DONE]"]
     assert len(found) >= 2
     for event in found:
@@ -97,8 +98,8 @@ def test_members_that_may_not_be_null_are_left_out() -> None:
 def test_a_provider_with_a_strange_name_stays_text() -> None:
     odd = Given(id="i", created=1, model="m", provider='a"b\\1\\g<0>')
     sent = b'data: {"choices":[{"delta":{}}]}\n\ndata: {"choices":[{"delta":{}}]}\n\n'
-    passage = Passage(BY_NAME["chat"], Limits(), False, Completing("chat", odd, unpriced))
-    found = [json.loads(data) for data in all_data(passage.feed(sent))]
+    passage = Passage(BY_NAME["chat"], "openai.chat", Limits(), False, Completing("chat", odd, unpriced))
+    found = [json.loads(data) for data in data_in(passage.feed(sent))]
     assert [each["provider"] for each in found] == ['a"b\\1\\g<0>'] * 2
 
 
@@ -130,7 +131,7 @@ def test_the_usage_of_a_whole_answer_tells_its_cost(spoken: Spoken) -> None:
 
 @pytest.mark.parametrize("spoken", STREAMED, ids=lambda each: each.name)
 def test_the_usage_of_a_stream_tells_its_cost_once(spoken: Spoken) -> None:
-    events = all_data(passed_on(spoken, spoken.begin + spoken.finish + spoken.end))
+    events = data_in(passed_on(spoken, spoken.begin + spoken.finish + spoken.end))
     found = [json.loads(data) for data in events if data != b"[DONE]"]
     usages = [usage for each in found if (usage := each.get("usage") or each.get("response", {}).get("usage"))]
     assert [usage for usage in usages if "cost" in usage] == usages[-1:]
@@ -158,10 +159,10 @@ def test_a_usage_that_grows_with_every_event_is_priced_at_its_end_alone() -> Non
         asked.append("once")
         return Spent(7, 3)
 
-    passage = Passage(BY_NAME["chat"], Limits(), False, Completing("chat", GIVEN, spent))
+    passage = Passage(BY_NAME["chat"], "openai.chat", Limits(), False, Completing("chat", GIVEN, spent))
     growing = [{"choices": [{"index": 0, "delta": {}, "finish_reason": None}], "usage": usage}] * 50
     sent = b"".join(event_of(msgspec.json.encode(each)) for each in [*growing, {"choices": [], "usage": usage}])
-    costs = ["cost" in json.loads(data)["usage"] for data in all_data(passage.feed(sent))]
+    costs = ["cost" in json.loads(data)["usage"] for data in data_in(passage.feed(sent))]
     assert (costs, asked) == ([False] * 50 + [True], ["once"])
 
 
@@ -173,7 +174,7 @@ def test_a_stream_that_ends_again_and_again_is_not_read_again_each_time() -> Non
         asked_for += 1
 
     end = {"id": "x", "model": "m", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
-    passage = Passage(BY_NAME["chat"], Limits(), False, Completing("chat", GIVEN, spent))
+    passage = Passage(BY_NAME["chat"], "openai.chat", Limits(), False, Completing("chat", GIVEN, spent))
     passage.feed(event_of(msgspec.json.encode(end)) * 1000)
     assert asked_for == MAX_PRICED
 
@@ -186,10 +187,10 @@ def test_parts_that_leave_out_what_they_may_not_are_completed(step: int) -> None
         b'{"id":"x","choices":[{"index":0,"delta":{"content":"b","tool_calls":null}},{"index":1,"delta":{}}]}',
         b'{"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
     ]
-    passage = Passage(BY_NAME["chat"], Limits(), False, Completing("chat", GIVEN, unpriced))
+    passage = Passage(BY_NAME["chat"], "openai.chat", Limits(), False, Completing("chat", GIVEN, unpriced))
     sent = b"".join(map(event_of, parts))
     out = b"".join(passage.feed(sent[at : at + step]) for at in range(0, len(sent), step))
-    found = [json.loads(data) for data in all_data(out)]
+    found = [json.loads(data) for data in data_in(out)]
     for each in found:
         assert component_faults("ChatStreamChunk", each) == []
     assert [choice["finish_reason"] for each in found for choice in each["choices"]] == [None] * 4 + ["stop"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from collector.intake.gateway.dialects import MESSAGES, RESPONSES, Dialect
 from collector.intake.gateway.operations import OPERATIONS
-from collector.intake.gateway.sse import all_data
 from tests.gateway import spoken
+from tests.gateway.heard import data_in, heard
 from tests.gateway.spoken import MESSAGE, RESPONSE, typed
 
 BOTH = [(MESSAGES, "anthropic", spoken.MESSAGES), (RESPONSES, "openai.responses", spoken.RESPONSES)]
@@ -21,7 +21,7 @@ IDS = ["messages", "responses"]
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"7", b'"text"', b'{"id":', b"\xff", b"[" * 100_000])
 def test_what_is_no_object_is_malformed(dialect: Dialect, shape: str, example: object, body: bytes) -> None:
     assert dialect.read_plain(body, shape).malformed
-    assert dialect.read_stream(b"data: " + body + b"\n\n", shape).malformed or not body
+    assert heard(dialect, b"data: " + body + b"\n\n", shape).malformed or not body
     assert not dialect.is_end(body)
     assert not dialect.tells_error(body)
 
@@ -50,7 +50,7 @@ def test_an_odd_member_costs_no_usage(dialect: Dialect, shape: str, whole: dict[
 @pytest.mark.parametrize("odd", [{"id": 5}, {"model": []}, {"content": "text"}])
 def test_nor_does_one_inside_of_a_member(odd: dict[str, Any]) -> None:
     start = {"type": "message_start", "message": {**MESSAGE, **odd}}
-    assert MESSAGES.read_stream(typed(start), "anthropic").usage == MESSAGE["usage"]
+    assert heard(MESSAGES, typed(start), "anthropic").usage == MESSAGE["usage"]
 
 
 @pytest.mark.parametrize("told", [each for each in spoken.ALL if each.streams], ids=lambda each: each.name)
@@ -64,7 +64,7 @@ def test_half_a_pair_of_surrogates_is_text_as_any_other(told: spoken.Spoken) -> 
     cut = stream.replace(b'"hel"', b'"%b"' % half).replace(b'"response.completed \\', b'"%b \\' % half)
     cut = cut.replace(b'"message_stop \\', b'"%b \\' % half)
     assert cut != stream
-    assert dialect.read_stream(cut, shape) == dialect.read_stream(stream, shape)
+    assert heard(dialect, cut, shape) == heard(dialect, stream, shape)
 
 
 def test_odd_events_on_the_way_change_nothing() -> None:
@@ -72,8 +72,8 @@ def test_odd_events_on_the_way_change_nothing() -> None:
         BOTH, ({"type": "ping", "usage": "x"}, {"type": "x", "response": 7}), strict=True
     ):
         plain = example.begin + example.finish + example.end
-        before = dialect.read_stream(plain, shape)
-        after = dialect.read_stream(typed(odd) + b'data: {"type": 5}\n\n' + plain, shape)
+        before = heard(dialect, plain, shape)
+        after = heard(dialect, typed(odd) + b'data: {"type": 5}\n\n' + plain, shape)
         assert (after.usage, after.finish_reason, after.terminal) == (before.usage, before.finish_reason, True)
         assert (after.malformed, after.fault) == (False, None)
 
@@ -118,7 +118,7 @@ def test_how_a_response_ended(name: str) -> None:
 def test_every_way_in_which_a_response_tells_an_error(event: dict[str, Any], message: str) -> None:
     data = json.dumps(event).encode()
     assert RESPONSES.tells_error(data)
-    fault = RESPONSES.read_stream(b"data: " + data + b"\n\n", "openai.responses").fault
+    fault = heard(RESPONSES, b"data: " + data + b"\n\n", "openai.responses").fault
     assert fault is not None
     assert (fault.message, fault.code in ("server_error", "response_failed")) == (message, True)
 
@@ -138,9 +138,9 @@ JSON = st.recursive(
 @given(events=st.lists(JSON, max_size=5))
 def test_nothing_that_a_provider_says_raises(dialect: Dialect, shape: str, example: object, events: list[Any]) -> None:
     sent = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
-    seen = dialect.read_stream(sent, shape)
+    seen = heard(dialect, sent, shape)
     assert seen.parts == len(events)
-    for data in all_data(sent):
+    for data in data_in(sent):
         dialect.read_plain(data, shape)
         dialect.is_end(data)
         dialect.tells_error(data)

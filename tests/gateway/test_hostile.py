@@ -12,7 +12,7 @@ from collector.core.calls import Call
 from collector.core.money import format_usd
 from collector.core.outcomes import Outcome
 from collector.core.prices import charge
-from collector.intake.gateway.sse import all_data
+from tests.gateway.heard import data_in
 from tests.gateway.inside import (
     ANSWER,
     QUESTION,
@@ -343,7 +343,7 @@ def test_an_answer_beyond_the_limit_is_not_held(tmp_path: Path) -> None:
     assert only(tmp_path).error_type == "answer_too_large"
 
 
-def test_usage_at_the_end_of_a_stream_beyond_the_copys_limit_is_still_read(tmp_path: Path) -> None:
+def test_usage_at_the_end_of_a_long_stream_is_read(tmp_path: Path) -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(STREAM_HEAD)
         for _ in range(200):
@@ -352,7 +352,7 @@ def test_usage_at_the_end_of_a_stream_beyond_the_copys_limit_is_still_read(tmp_p
             await asyncio.sleep(0)
         writer.write(stream(said(None, "stop"), USAGE_PART)[len(STREAM_HEAD) :])
 
-    answered = ask(tmp_path, STREAMED, script, limits={"max_stream_copy_bytes": 2000})
+    answered = ask(tmp_path, STREAMED, script)
     assert len(answered.events) == 202
     call = only(tmp_path)
     assert (call.outcome, call.meters, call.origin_id) == (Outcome.OK, {"input": 12, "output": 5}, "gen-1")
@@ -380,7 +380,7 @@ def test_a_stream_may_be_written_in_any_way_that_the_standard_allows(tmp_path: P
     answered = ask(
         tmp_path, STREAMED, STREAM_HEAD + chunk(ODD_STREAMS[name]) + b"0\r\n\r\n", path=f"{surface}/chat/completions"
     )
-    told = all_data(answered.body)
+    told = data_in(answered.body)
     assert told[-1] == b"[DONE]"
     assert [json.loads(data)["choices"] for data in told[1:2]] == [said(None, "stop")["choices"]]
     assert (only(tmp_path).outcome, only(tmp_path).meters) == (Outcome.OK, {"input": 12, "output": 5})

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.intake.gateway import answer
-from collector.intake.gateway.answer import Seen, read_stream
-from collector.intake.gateway.dialects import DONE
+from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.sse import Cutter
 from collector.intake.gateway.stream import Passage
 from collector.settings import Limits
+from tests.gateway.heard import heard
 
 CHAT = next(operation for operation in OPERATIONS if operation.name == "chat")
 MESSAGES = next(operation for operation in OPERATIONS if operation.name == "messages")
@@ -61,13 +61,13 @@ def stream(parts: list[dict[str, object]], newline: str = "\n", comments: bool =
 
 
 def carried(sent: bytes, cuts: list[int], drops_usage: bool) -> tuple[bytes, bytes, bool, Seen]:
-    passage = Passage(CHAT, Limits(), drops_usage, None)
+    passage = Passage(CHAT, "openai.chat", Limits(), drops_usage, None)
     out, before = b"", 0
     for cut in [*sorted(cuts), len(sent)]:
         if not passage.ended:
             out += passage.feed(sent[before:cut])
             before = cut
-    return out, passage.terminal, passage.faulty, passage.seen("openai.chat")
+    return out, passage.terminal, passage.faulty, passage.seen
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -99,17 +99,17 @@ def test_events_are_cut_the_same_however_they_come(sent: bytes, cuts: list[int])
 
 def test_an_event_as_large_as_a_picture_goes_on_and_costs_no_more_than_its_bytes() -> None:
     event = b'data: {"choices":[{"delta":{"images":[{"image_url":{"url":"' + b"A" * 8_000_000 + b'"}}]}}]}\n\n'
-    passage = Passage(CHAT, Limits(), False, None)
+    passage = Passage(CHAT, "openai.chat", Limits(), False, None)
     out = b"".join(passage.feed(event[at : at + 4096]) for at in range(0, len(event), 4096))
     assert out == event
-    assert (passage.broken, passage.seen().images_out) == (None, 1)
+    assert (passage.broken, passage.seen.images_out) == (None, 1)
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_parts_that_are_passed_over_would_have_said_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = read_stream(stream(STREAMS[name]), "openai.chat", DONE)
+    quick = heard(CHAT.dialect, stream(STREAMS[name]), "openai.chat")
     monkeypatch.setattr(answer, "_says_nothing_new", lambda seen, part: False)
-    assert read_stream(stream(STREAMS[name]), "openai.chat", DONE) == quick
+    assert heard(CHAT.dialect, stream(STREAMS[name]), "openai.chat") == quick
 
 
 def test_only_the_usage_chunk_that_nobody_asked_for_and_the_end_are_held_back() -> None:
@@ -136,13 +136,13 @@ def test_a_part_that_is_no_json_is_noticed_among_plain_ones() -> None:
 
 
 def test_what_a_long_stream_began_with_is_read_although_comments_came_before_it() -> None:
-    passage = Passage(MESSAGES, Limits(max_stream_copy_bytes=1000), False, None)
+    passage = Passage(MESSAGES, MESSAGES.usage_shape, Limits(), False, None)
     begin = {"id": "msg-1", "model": "m-2026", "usage": {"input_tokens": 9, "output_tokens": 1}}
     word = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}}
     finish = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}}
     passage.feed(b": OPENROUTER PROCESSING\n\n")
     for each in ({"type": "message_start", "message": begin}, *[word] * 100, finish, {"type": "message_stop"}):
         passage.feed(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode())
-    seen = passage.seen()
+    seen = passage.seen
     assert (seen.origin_id, seen.served_model, seen.finish_reason) == ("msg-1", "m-2026", "end_turn")
     assert seen.usage == {"input_tokens": 9, "output_tokens": 4}

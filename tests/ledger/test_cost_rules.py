@@ -12,14 +12,15 @@ from collector.core.prices import PriceBook, PriceSet
 from collector.core.prices.book import Files
 from collector.core.prices.names import Names
 from collector.intake.gateway import answer_responses
-from collector.intake.gateway.answer import read_plain, read_stream
+from collector.intake.gateway.answer import read_plain
 from collector.intake.gateway.asked import Asked
-from collector.intake.gateway.dialects import DONE
+from collector.intake.gateway.dialects import RESPONSES
 from collector.intake.gateway.identity import App
 from collector.intake.gateway.operations import OPERATIONS
 from collector.intake.gateway.record import Caller, closed, opened, unread
 from collector.intake.gateway.routing import Route
 from collector.ledger.check import check
+from tests.gateway.heard import heard
 from tests.stored import BOOK, store
 from tests.tables import call, instant
 
@@ -79,7 +80,7 @@ def through_the_gateway(body: bytes, *, streamed: bool = False) -> Call:
     """The record of a call with two pictures that was answered with this."""
     asked = Asked(b"", {}, model="m", stream=streamed, images=2)
     call = opened(unread("0" * 12 + "7" + "0" * 19, AT, CHAT), asked, Caller(App(None, None)))
-    seen = read_stream(body, CHAT.usage_shape, DONE) if streamed else read_plain(body, CHAT.usage_shape)
+    seen = heard(CHAT.dialect, body, CHAT.usage_shape) if streamed else read_plain(body, CHAT.usage_shape)
     facts = Facts(200, key_holder="ours", streamed=streamed, terminal=seen.terminal)
     tried = Attempt("openrouter", "m", AT, decide(facts), 200)
     return closed(
@@ -126,7 +127,7 @@ def test_searches_that_a_response_lists_are_charged_where_they_have_a_price(
     """A page opened in a search's result costs nothing; a tool without a price is counted."""
     body = SEARCHED % usage
     body = b'data: {"type":"response.completed","response":%s}\n\n' % body if streamed else body
-    seen = (answer_responses.read_stream if streamed else answer_responses.read_plain)(body, shape)
+    seen = heard(RESPONSES, body, shape) if streamed else answer_responses.read_plain(body, shape)
     asked = Asked(b"", {}, model="m", stream=streamed)
     one = closed(
         opened(unread("0" * 12 + "7" + "0" * 19, AT, CHAT), asked, Caller(App(None, None))),

@@ -13,8 +13,9 @@ from msgspec import Raw
 from collector.core.errors import InputError
 from collector.core.usage import decode_answer, find_usage, merge_stream_usage
 from collector.intake.gateway.lenient import NULL, UNREADABLE, members_of, reader, usage_of
-from collector.intake.gateway.sse import all_data
+from collector.intake.gateway.sse import DONE
 
+MAX_TOOL_CALLS = 10_000  # told apart in one answer
 _STATES_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -86,18 +87,12 @@ _read_index = reader(_Index)
 
 def read_plain(body: bytes, shape: str) -> Seen:
     """What a whole answer says; `malformed` where it is not a JSON object."""
-    seen = _fold([body], shape)
-    seen.terminal = not seen.malformed
-    return seen
-
-
-def read_stream(events: bytes, shape: str, done: bytes) -> Seen:
-    """What a run of events says, up to the terminal event whose data is `done`."""
-    data = all_data(events)
-    terminal = done in data
-    seen = _fold(data[: data.index(done)] if terminal else data, shape)
-    seen.terminal = terminal
-    return seen
+    follower, part = Follower(shape), _read_part(body)
+    if part is None:
+        return Seen(parts=1, malformed=True)
+    follower.add(part, body)
+    follower.seen.parts, follower.seen.terminal = 1, True
+    return follower.seen
 
 
 def read_fault(body: bytes) -> Fault | None:
@@ -134,25 +129,45 @@ def is_bare_usage(data: bytes) -> bool:
     return members is not None and bytes(members.get("choices", NULL)).strip(b"[ ]") == b""
 
 
-def _fold(data: Sequence[bytes], shape: str) -> Seen:
-    seen = Seen(parts=len(data))
-    calls: set[tuple[int, int]] = set()
-    text: _Part | None = None  # one that held text alone, as nearly all do
-    for n, part in enumerate(_read_parts(data)):
-        if part is None:
-            seen.malformed = True
-            continue
-        if part == text:
-            continue
-        if n and _says_nothing_new(seen, part):
-            text = part
-            continue
-        text = None
-        _add(seen, part, calls)
+class Follower:
+    """Reads a chat's stream as it passes, up to its end; `seen` is what it has said up to now."""
+
+    __slots__ = ("_calls", "_shape", "_text", "seen")
+
+    def __init__(self, shape: str) -> None:
+        self.seen = Seen()
+        self._shape = shape
+        self._calls: set[tuple[int, int]] = set()
+        self._text: _Part | None = None  # one that held text alone, as nearly all do
+
+    def follow(self, data: list[bytes]) -> list[int]:
+        """Read the data of the next events. Gives the places of those that are, or may be, more than text."""
+        seen, notable = self.seen, []
+        end = data.index(DONE) if DONE in data else len(data)
+        for n, part in enumerate(_read_parts(data[:end])):
+            if part is None:
+                seen.malformed = True
+            elif part == self._text:
+                continue
+            elif _says_nothing_new(seen, part):
+                self._text = part
+                continue
+            else:
+                self.add(part, data[n])
+            notable.append(n)
+        seen.parts += end
+        if end < len(data):
+            seen.terminal = True
+            notable.append(end)
+        return notable
+
+    def add(self, part: _Part, data: bytes) -> None:
+        """Read one part, whose text is `data`."""
+        seen, self._text = self.seen, None
+        _add(seen, part, self._calls)
         if len(part.usage) > 4 or part.x_groq is not NULL:
-            _add_usage(seen, part, data[n], shape)
-    seen.tool_calls = len(calls)
-    return seen
+            _add_usage(seen, part, data, self._shape)
+        seen.tool_calls = len(self._calls)
 
 
 def _says_nothing_new(seen: Seen, part: _Part) -> bool:
@@ -214,7 +229,8 @@ def _add_choice(seen: Seen, choice: _Choice, calls: set[tuple[int, int]]) -> Non
         seen.images_out += len(said.images)
     if said.tool_calls:
         for n, raw in enumerate(said.tool_calls):
-            calls.add((choice.index, n if choice.message else _index(raw)))
+            if len(calls) < MAX_TOOL_CALLS:
+                calls.add((choice.index, n if choice.message else _index(raw)))
 
 
 def _index(raw: Raw) -> int:

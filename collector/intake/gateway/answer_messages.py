@@ -8,7 +8,8 @@ from msgspec import Raw
 
 from collector.core.usage import merge_stream_usage
 from collector.intake.gateway.answer import Seen, fault_of, is_error
-from collector.intake.gateway.lenient import NULL, events_of, reader, usage_of
+from collector.intake.gateway.lenient import NULL, reader, usage_of
+from collector.intake.gateway.sse import DONE
 
 END_TYPE = b"message_stop"
 
@@ -40,6 +41,7 @@ class _Event(_Message):
 _event = reader(_Event)
 _typed = reader(_Block)
 _STATES_USAGE = frozenset({"message_start", "message_delta"})
+_TEXT_TYPES = frozenset({"content_block_delta", "content_block_stop"})
 
 
 def is_end(data: bytes) -> bool:
@@ -59,14 +61,24 @@ def read_plain(body: bytes, shape: str) -> Seen:
     return seen
 
 
-def read_stream(events: bytes, shape: str) -> Seen:
-    """What a run of events says."""
-    data = events_of(events)
-    seen = Seen(parts=len(data))
-    for each in data:
-        event = _read(each, seen)
+class Follower:
+    """Reads a stream as it passes; `seen` is what it has said up to now."""
+
+    __slots__ = ("_shape", "seen")
+
+    def __init__(self, shape: str) -> None:
+        self.seen = Seen()
+        self._shape = shape
+
+    def follow(self, data: list[bytes]) -> list[int]:
+        """Read the data of the next events. Gives the places of those that are, or may be, more than text."""
+        return [n for n, each in enumerate(data) if each != DONE and not self._is_text(each)]
+
+    def _is_text(self, data: bytes) -> bool:
+        seen, event = self.seen, _read(data, self.seen)
+        seen.parts += 1
         if event is None:
-            continue
+            return False
         for message in (event.message, event.delta):
             if message is not None:
                 _add_message(seen, message)
@@ -75,8 +87,8 @@ def read_stream(events: bytes, shape: str) -> Seen:
         if event.type in _STATES_USAGE:
             for message in (event.message, event):
                 if message is not None:
-                    _add_usage(seen, message, shape)
-    return seen
+                    _add_usage(seen, message, self._shape)
+        return event.type in _TEXT_TYPES and event.error is NULL
 
 
 def _read(data: bytes, seen: Seen) -> _Event | None:

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from collector.intake.gateway.answer import Fault, Seen, fault_of, is_error
-from collector.intake.gateway.lenient import NULL, events_of, reader, usage_of
+from collector.intake.gateway.lenient import NULL, reader, usage_of
+from collector.intake.gateway.sse import DONE
 
 FAILED, ERROR = "response.failed", "error"
 END_TYPES = (b"response.completed", b"response.incomplete")  # a failed one is an error
@@ -15,6 +16,7 @@ _ENDS = frozenset(each.decode() for each in END_TYPES)
 _IMAGE, _CALLS = "image_generation_call", frozenset({"function_call", "custom_tool_call"})
 # Of a web search's actions only `search` is charged (platform.openai.com, web search, output and citations).
 _SEARCH, _CHARGED_ACTIONS = "web_search_call", frozenset({"", "search"})
+_OF_TEXT = (".delta", ".done", ".added")
 _SERVER_TOOLS = frozenset({"file_search_call", "code_interpreter_call"})
 
 
@@ -75,23 +77,33 @@ def read_plain(body: bytes, shape: str) -> Seen:
     return seen
 
 
-def read_stream(events: bytes, shape: str) -> Seen:
-    """What a run of events says."""
-    data = events_of(events)
-    seen = Seen(parts=len(data))
-    for each in data:
-        event = _event(each)
+class Follower:
+    """Reads a stream as it passes; `seen` is what it has said up to now."""
+
+    __slots__ = ("_shape", "seen")
+
+    def __init__(self, shape: str) -> None:
+        self.seen = Seen()
+        self._shape = shape
+
+    def follow(self, data: list[bytes]) -> list[int]:
+        """Read the data of the next events. Gives the places of those that are, or may be, more than text."""
+        return [n for n, each in enumerate(data) if each != DONE and not self._is_text(each)]
+
+    def _is_text(self, data: bytes) -> bool:
+        seen, event = self.seen, _event(data)
+        seen.parts += 1
         if event is None:
             seen.malformed = True
-            continue
+            return False
         seen.terminal = seen.terminal or event.type in _ENDS
         if response := _response(event.response):
-            _add_response(seen, response, shape)
+            _add_response(seen, response, self._shape)
         if event.type == ERROR or is_error(event.error):
-            seen.fault = fault_of(event.error if is_error(event.error) else Raw(each))
+            seen.fault = fault_of(event.error if is_error(event.error) else Raw(data))
         elif event.type == FAILED:
             seen.fault = seen.fault or Fault(code="response_failed")
-    return seen
+        return event.type.endswith(_OF_TEXT) and event.response is NULL and event.error is NULL
 
 
 def _add_response(seen: Seen, response: _Response, shape: str) -> None:

@@ -9,7 +9,6 @@ from msgspec import Raw
 
 from collector.core.errors import InputError
 from collector.core.usage import decode_answer, find_usage
-from collector.intake.gateway.sse import all_data
 
 T = TypeVar("T", bound=msgspec.Struct)
 NULL = Raw(b"null")
@@ -74,11 +73,6 @@ def mended(data: bytes) -> bytes:
     The grammar allows one (RFC 8259, 8.2), and who cuts text by units of UTF-16 sends one; msgspec refuses it.
     """
     return _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], data) if b"\\u" in data else data
-
-
-def events_of(stream: bytes) -> list[bytes]:
-    """The data of a run of events that name their type, without the `[DONE]` that OpenRouter sends after the last."""
-    return [data for data in all_data(stream) if data != b"[DONE]"]
 
 
 def usage_of(shape: str, stated: Raw) -> Mapping[str, Any] | None:

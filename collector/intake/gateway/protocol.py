@@ -54,7 +54,7 @@ class RequestLine:
         cycle = self._cycle
         if not cycle.chunked_encoding or cycle.response_complete or not self._is_free() or not piece:
             return False
-        self._protocol.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
+        self._protocol.write_soon(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
         self._complete()
         return True
 

@@ -205,7 +205,7 @@ class Relay:
         assert trial.answer is not None
         assert trial.passage is not None
         passage = trial.passage
-        trial.seen = seen = passage.seen(trial.shape)
+        trial.seen = seen = passage.seen
         trial.blame(seen.fault)
         if passage.broken and failed is None:
             failed = UpstreamFailed("malformed", "event_too_large")
@@ -239,7 +239,7 @@ class Relay:
         self._ending.sealed = True
         finished = reason == "left" and await self._wait_for_usage(trial)
         if trial.passage is not None:
-            trial.seen = trial.passage.seen(trial.shape)
+            trial.seen = trial.passage.seen
         known: dict[str, Any] = {"terminal": finished or not self._asked.stream}
         if reason == "left":
             known["client"] = "left_after_finish" if finished else "left"
@@ -267,7 +267,7 @@ class Relay:
     async def _wait_for_usage(self, trial: Trial) -> bool:
         """After a finish reason a stream is read on for its usage. Whether there was a finish reason."""
         passage, answer = trial.passage, trial.answer
-        if passage is None or answer is None or passage.seen(trial.shape).finish_reason is None:
+        if passage is None or answer is None or passage.seen.finish_reason is None:
             return False
         try:
             async with asyncio.timeout(self._services.settings.limits.usage_wait_s):

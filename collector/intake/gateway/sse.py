@@ -4,8 +4,8 @@ The rules of lines, comments and data are the WHATWG standard's (HTML, section 9
 """
 
 import re
-from itertools import repeat
 
+DONE = b"[DONE]"  # the data with which a chat's stream ends; OpenRouter sends it after the end of others too
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _LONGEST_END = len(b"\r\n\r\n")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
@@ -68,22 +68,40 @@ def data_of(event: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
-def all_data(events: bytes) -> list[bytes]:
-    """The data of every event of a run that has any."""
-    if events.startswith(b"data: ") and events.endswith(b"\n\n") and b"\r" not in events:
-        plain = events[6:-2].split(b"\n\ndata: ")
-        if max(map(bytes.find, plain, repeat(b"\n"))) < 0:  # no event has another line
-            return plain
-    return [data for event in split(events) if (data := data_of(event)) is not None]
+class Run:
+    """Whole events, and the `data` of each that has any."""
+
+    __slots__ = ("_spans", "data", "events")
+
+    def __init__(self, events: bytes) -> None:
+        self.events = events
+        self._spans: list[tuple[int, int]] | None = None  # None: nothing but one line of data in each event
+        plain = _plain_data(events)
+        if plain is None:
+            plain, self._spans, end = [], [], 0
+            for event in split(events):
+                start, end = end, end + len(event)
+                if (data := data_of(event)) is not None:
+                    plain.append(data)
+                    self._spans.append((start, end))
+        self.data = plain
+
+    def span(self, n: int) -> tuple[int, int]:
+        """Where the event with the n-th data begins and ends."""
+        if self._spans is not None:
+            return self._spans[n]
+        start = sum(map(len, self.data[:n])) + _AROUND_DATA * n
+        return start, start + len(self.data[n]) + _AROUND_DATA
 
 
-def cut_first(events: bytes) -> tuple[bytes, bytes]:
-    """The first event of a run and what follows it."""
-    if b"\r" not in events:
-        at = events.find(b"\n\n") + 2
-        return (events[:at], events[at:]) if at > 1 else (events, b"")
-    end = _END_OF_EVENT.search(events)
-    return (events[: end.end()], events[end.end() :]) if end else (events, b"")
+_AROUND_DATA = len(b"data: \n\n")
+
+
+def _plain_data(events: bytes) -> list[bytes] | None:
+    if not events.startswith(b"data: ") or not events.endswith(b"\n\n") or events.find(b"\r") >= 0:
+        return None
+    plain = events[6:-2].split(b"\n\ndata: ")
+    return plain if events.count(b"\n") == 2 * len(plain) else None  # no event has another line
 
 
 def event_of(data: bytes) -> bytes:

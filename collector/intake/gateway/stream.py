@@ -1,12 +1,12 @@
-"""A stream on its way from a provider to a client: what goes on at once, what is held, what is kept to be read."""
+"""A stream on its way from a provider to a client: what goes on at once, what is held, what is read in it."""
 
 import re
-from collections import deque
+from collections.abc import Iterable
 
 from collector.intake.gateway.answer import Seen, is_bare_usage, is_json_object
 from collector.intake.gateway.completing import Completing
 from collector.intake.gateway.operations import Operation
-from collector.intake.gateway.sse import Cutter, all_data, cut_first, data_of
+from collector.intake.gateway.sse import Cutter, Run, data_of
 from collector.settings import Limits
 
 _OBJECT_AT_LINE_START = re.compile(rb'(?m)^(data: ?\{)(?=\s*")')
@@ -18,12 +18,17 @@ class Passage:
 
     Held back: the terminal event (`terminal`), so that the call's record is written first; an error event (`faulty`),
     which the gateway tells in its own words; the usage chunk, where `drops_usage`. `completing` adds to what goes on.
-    `first` is the data of the first event that has any. A copy of what came, at most max_stream_copy_bytes of its end,
-    is kept for `seen`.
+    `first` is the data of the first event that has any, `seen` what the stream has said up to now; `shape` is that of
+    its usage.
     """
 
     def __init__(
-        self, operation: Operation, limits: Limits, drops_usage: bool, completing: Completing | None = None
+        self,
+        operation: Operation,
+        shape: str,
+        limits: Limits,
+        drops_usage: bool,
+        completing: Completing | None = None,
     ) -> None:
         self.first: bytes | None = None
         self.terminal = b""
@@ -31,18 +36,17 @@ class Passage:
         self.broken: str | None = None
         self.ended = False  # nothing more is to be read
         self._dialect = operation.dialect
-        self._shape = operation.usage_shape
+        self._follower = operation.dialect.follower(shape)
         self._max_event_bytes = limits.max_event_bytes
-        self._max_copy_bytes = limits.max_stream_copy_bytes
         self._drops_usage = drops_usage
         self._completing = completing
-        self._marks = operation.dialect.marks + (completing.marks if completing else ())
         self._lacks = False  # each of its events is to be completed
         self._tag = b""  # what is put into every object, once the first event is there
         self._cutter = Cutter()
-        self._first_events = b""
-        self._copy: deque[bytes] = deque()
-        self._copied = 0
+
+    @property
+    def seen(self) -> Seen:
+        return self._follower.seen
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole events in or completed by this chunk that the client gets now."""
@@ -63,74 +67,53 @@ class Passage:
             return b""
         return self._pass(rest.rstrip(b"\r\n") + b"\n\n")
 
-    def seen(self, shape: str | None = None) -> Seen:
-        """What the stream has said up to now."""
-        return self._dialect.read_stream(b"".join((self._first_events, *self._copy)), shape or self._shape)
-
     def _pass(self, events: bytes) -> bytes:
-        self._copy.append(events)
-        self._copied += len(events)
-        if self._copied > self._max_copy_bytes:
-            self._forget_oldest()
-        if self._completing is not None and not self._lacks:
-            self._lacks = self._completing.lacks(events)
-        if self.first is None or self._lacks:
-            events = self._sift(events, 0)
-        else:
-            for mark in self._marks:
-                if events.find(mark) >= 0:  # `in` takes three times as long: it tries for a number first
-                    events = self._sift(events, self._clean_length(events))
-                    break
-        return _OBJECT_AT_LINE_START.sub(self._tag, events) if self._tag else events
+        run = Run(events)
+        notable = self._follower.follow(run.data)
+        if self.first is None and run.data and not self._dialect.is_end(run.data[0]):
+            self._begin(run.data[0])
+        if self._completing is not None:
+            notable = self._to_complete(self._completing, run, notable)
+        passed = self._sift(run, notable) if notable else events
+        return _OBJECT_AT_LINE_START.sub(self._tag, passed) if self._tag else passed
 
-    def _sift(self, events: bytes, clean: int) -> bytes:
-        """What may go on, up to an event that is held back; the first `clean` bytes hold no such event."""
-        passed = [events[:clean]]
-        events = events[clean:]
-        while events and not self.ended:
-            event, events = cut_first(events)
-            if self._passes(event):
+    def _begin(self, first: bytes) -> None:
+        self.first = first
+        tag = self._completing.tag(first) if self._completing else b""
+        self._tag = rb"\1" + tag.replace(b"\\", rb"\\") if tag else b""
+
+    def _to_complete(self, completing: Completing, run: Run, notable: list[int]) -> list[int]:
+        """The places of the events that are notable or may have to be completed."""
+        self._lacks = self._lacks or completing.lacks(run.events)
+        if self._lacks:
+            return list(range(len(run.data)))
+        if not any(mark in run.events for mark in completing.marks):
+            return notable
+        marked = {n for n, data in enumerate(run.data) if any(mark in data for mark in completing.marks)}
+        return sorted(marked.union(notable))
+
+    def _sift(self, run: Run, notable: Iterable[int]) -> bytes:
+        """What may go on of a run of which these events are notable, up to one that is held back."""
+        passed, at = [], 0
+        for n in notable:
+            start, end = run.span(n)
+            passed.append(run.events[at:start])
+            at, event = end, run.events[start:end]
+            if self._passes(event, run.data[n]):
                 passed.append(self._completed(event))
-            goes_on = self.first is not None and not self.ended and not self._lacks
-            clean = self._clean_length(events) if goes_on else 0
-            passed.append(events[:clean])
-            events = events[clean:]
+            if self.ended:
+                return b"".join(passed)
+        passed.append(run.events[at:])
         return b"".join(passed)
 
-    def _clean_length(self, events: bytes) -> int:
-        """How many bytes, up to the end of an event, hold no mark of an event that may have to be held back."""
-        first = len(events)
-        for mark in self._marks:
-            at = events.find(mark, 0, first)
-            if at >= 0:
-                first = at
-        if first == len(events):
-            return first
-        end = events.rfind(b"\n\n", 0, first)
-        return end + 2 if end >= 0 else 0
-
-    def _passes(self, event: bytes) -> bool:
-        data = data_of(event)
-        if data is None:
-            return True
+    def _passes(self, event: bytes, data: bytes) -> bool:
         if self._dialect.is_end(data):
             self.terminal = self._completed(event)
             self.ended = True
             return False
-        if self.first is None:
-            self.first = data
-            tag = self._completing.tag(data) if self._completing else b""
-            self._tag = rb"\1" + tag.replace(b"\\", rb"\\") if tag else b""
         if _ERROR in data and self._dialect.tells_error(data):
             self.faulty = self.ended = True
         return not self.faulty and not (self._drops_usage and is_bare_usage(data))
 
     def _completed(self, event: bytes) -> bytes:
         return self._completing.event(event) if self._completing and self._completing.marks else event
-
-    def _forget_oldest(self) -> None:
-        while self._copied > self._max_copy_bytes and len(self._copy) > 1:
-            dropped = self._copy.popleft()
-            self._copied -= len(dropped)
-            if not self._first_events and all_data(dropped):  # they name the answer's id and model, comments nothing
-                self._first_events = dropped

@@ -104,7 +104,7 @@ class Trial:
 
     def _spent(self) -> Spent | None:
         """What the call costs by what the answer has told up to now; None where that is not known."""
-        seen = self.passage.seen(self.shape) if self.passage else self.seen
+        seen = self.passage.seen if self.passage else self.seen
         return self.tariff.spent(metered(self.call, self.route, seen, self.shape)) if seen.usage else None
 
     @property
@@ -214,7 +214,7 @@ class Trial:
     async def _hold_stream(self) -> None:
         assert self.answer is not None
         drops = self.operation.dialect.usage_on_demand and not (self.surface.keeps_usage or self.asked.wants_usage)
-        self.passage = passage = Passage(self.operation, self.settings.limits, drops, self.completing)
+        self.passage = passage = Passage(self.operation, self.shape, self.settings.limits, drops, self.completing)
         while passage.first is None and not passage.ended:
             chunk = await self.answer.chunk()
             self.head += passage.feed(chunk) if chunk else passage.finish()
@@ -225,7 +225,7 @@ class Trial:
         if passage.first is not None:
             self.first_at = time.monotonic()
         if passage.faulty:
-            self.seen = passage.seen(self.shape)
+            self.seen = passage.seen
             self._judge(self.seen)
         if passage.broken and not passage.terminal:
             self.fail("event_too_large", failure="malformed")
