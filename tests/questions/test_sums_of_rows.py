@@ -19,7 +19,7 @@ from tests import tables
 from tests.random_calls import END_DAY, FIRST_DAY, HOSTILE, NIGHTS_S, many
 from tests.stored import NOW_US, store
 
-ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia", "Pacific/Kiritimati")
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia", "Pacific/Kiritimati", "Etc/GMT")
 GROUPS = ("", "model", "provider", "app", "key", "user")
 LIMITS = Limits(row_query_days=10_000)
 SPEND = ("calls", "cost_picousd", "unpriced_calls", "reported_calls", "reported_cost_picousd")

@@ -5,13 +5,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    Column,
+    ColumnClause,
     ColumnElement,
     CompoundSelect,
+    FromClause,
     Select,
     Subquery,
-    Table,
-    and_,
     func,
     literal_column,
     null,
@@ -22,10 +21,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Source, chosen
+from collector.ledger.questions.cells import Part, Source, chosen
 from collector.ledger.questions.terms import OTHERS, Number, named, plain, summed
-from collector.ledger.questions.utc_days import Moved
-from collector.ledger.schema import usage_quarters
 
 _CALLS = "all_calls"
 _MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of its days
@@ -41,9 +38,10 @@ def per_day(
     """
     if group and group == source.dimension and source.leaders is not None and not selection.names(group):
         return _folded(source, source.leaders, sums)
-    if source.by_day and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
-        by_days = _day_by_day if source.in_utc is None else _of_utc_days
-        found = by_days(selection, source, group, sums, *only)
+    has_parts = source.by_day or source.in_utc is not None
+    if has_parts and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
+        by_parts = _day_by_day if source.in_utc is None else _of_utc_days
+        found = by_parts(selection, source, group, sums, *only)
         if group:
             return named(found, "group_id", "day", sums)
         columns = [found.c[label] for label in sums]
@@ -88,43 +86,43 @@ def _day_by_day(
 def _of_utc_days(
     selection: Selection, source: Source, group: str, sums: Mapping[str, Number], *only: ColumnElement[bool]
 ) -> Subquery:
-    """Each day as the UTC day that holds most of it, with the quarters it has beyond that, less those of others."""
+    """Each day as the UTC day that holds most of it, with what it has beyond that, less what others have of it."""
     columns = summed({**sums, _CALLS: source.amount("calls")})
     labels = [it.name for it in columns]
     keys: list[Number] = [literal_column("group_id")] if group else []
 
     def cells(its: Source, day: Number, *more: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-        its_columns = [_in_table(its.table, it) for it in columns]
+        its_columns = [_in_table(source.table, its.table, it) for it in columns]
         found = select(day.label("day"), *its_columns, *more).where(chosen(selection, its))
-        found = found.where(*(_in_table(its.table, it) for it in only))
+        found = found.where(*(_in_table(source.table, its.table, it) for it in only))
         return found.add_columns(its.key(group).label("group_id")) if group else found
 
-    def quarters(it: Moved) -> Select[*tuple[Any, ...]]:
-        where = and_(usage_quarters.c.quarter >= it.first, usage_quarters.c.quarter < it.end)
+    def part(it: Part) -> Select[*tuple[Any, ...]]:
         counted_in = null() if it.counted_in is None else plain(it.counted_in)
-        its = cells(msgspec.structs.replace(source, where=where), plain(it.day), counted_in.label("counted_in"))
-        return its.group_by(*keys)
+        its = msgspec.structs.replace(source, where=it.where)
+        return cells(its, plain(it.day), counted_in.label("counted_in")).group_by(*keys)
 
     assert source.in_utc is not None
-    whole = cells(source.in_utc, source.in_utc.day).group_by(literal_column("day"), *keys)
-    moved = union_all(*map(quarters, source.moved)).cte("moved")
-    ids = [moved.c[key.name] for key in keys]
-    less = ((-moved.c[label]).label(label) for label in labels)
-    parts = union_all(
-        whole,
-        select(moved.c.day, *(moved.c[label] for label in labels), *ids),
-        select(moved.c.counted_in, *less, *ids).where(moved.c.counted_in.is_not(None)),
-    ).subquery("parts")
+    every = [cells(source.in_utc, source.in_utc.day).group_by(literal_column("day"), *keys)]
+    if source.moved:
+        moved = union_all(*map(part, source.moved)).cte("moved")
+        ids = [moved.c[key.name] for key in keys]
+        less = ((-moved.c[label]).label(label) for label in labels)
+        every += [
+            select(moved.c.day, *(moved.c[label] for label in labels), *ids),
+            select(moved.c.counted_in, *less, *ids).where(moved.c.counted_in.is_not(None)),
+        ]
+    parts = union_all(*every).subquery("parts")
     groups = [parts.c.day, *(parts.c[key.name] for key in keys)]
     added = [func.sum(parts.c[label]).label(label) for label in labels]
     return select(*groups, *added).group_by(*groups).having(func.sum(parts.c[_CALLS]) > 0).subquery("sums")
 
 
-def _in_table(table: Table, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """An expression of columns of the quarters, of those of another table of cells."""
+def _in_table(of: FromClause, table: FromClause, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """An expression of columns of one table of cells, of those of another one."""
 
     def its(element: Any, **kw: Any) -> Any:
-        return table.c[element.name] if isinstance(element, Column) and element.table is usage_quarters else None
+        return table.c[element.name] if isinstance(element, ColumnClause) and element.table is of else None
 
     found: ColumnElement[Any] = replacement_traverse(value, {}, its)
     return found

@@ -2,12 +2,12 @@
 
 Whole days in a declared zone are day cells, or what is summed up of them where less is asked for; everything else is
 quarter cells, of many days only those that make local days of UTC days. Users are in the user cells of declared zones,
-and otherwise in the calls themselves. A source looks the same whatever it is: a day, keys that are ids (0: none), and
-sums.
+and otherwise in the calls themselves, of which again only some make local days of UTC days. A source looks the same
+whatever it is: a day, keys that are ids (0: none), and sums.
 """
 
-from collections.abc import Collection, Iterable
-from functools import reduce
+from collections.abc import Callable, Collection, Iterable
+from functools import partial, reduce
 from operator import add
 
 import msgspec
@@ -15,10 +15,13 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     CompoundSelect,
+    FromClause,
+    Subquery,
     Table,
     and_,
     case,
     func,
+    select,
     true,
     type_coerce,
 )
@@ -40,7 +43,7 @@ from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept
 from collector.ledger.questions.leading import LEADERS, leading_users
 from collector.ledger.questions.terms import Number, is_one_of, local_day, local_day_of_noon, plain, zone_id
-from collector.ledger.questions.utc_days import Moved, moved, whole_utc_days
+from collector.ledger.questions.utc_days import moved, whole_utc_days
 from collector.ledger.schema import (
     DIMENSION_CODES,
     calls,
@@ -52,30 +55,33 @@ from collector.ledger.schema import (
 )
 
 ENDINGS = ("reason", "outcome")  # all that totals tell apart
+_QUARTER_US = QUARTER_S * SECOND_US
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a local day; the day cells of its UTC day are counted in another one, or in none."""
+
+    where: ColumnElement[bool]
+    day: int
+    counted_in: int | None
 
 
 class Source(msgspec.Struct, frozen=True):
     """A table that holds the asked-for calls or sums of them; `where` cuts it to the period."""
 
-    table: Table
+    table: FromClause
     day: Number
     where: ColumnElement[bool]
     dimension: str = ""  # of totals: whose id is their value
     by_day: tuple[tuple[int, ColumnElement[bool]], ...] = ()  # the same cut into days, where that is quicker to add up
     leaders: CompoundSelect[tuple[int]] | None = None  # the ids that have a line of their own, where there are many
     whole: ColumnElement[bool] = true()  # with leaders: the same, of all ids together
-    in_utc: "Source | None" = None  # of quarters: the day cells of the whole UTC days among them
-    moved: tuple[Moved, ...] = ()  # and the quarters that make the zone's days of those
-
-    @property
-    def is_rows(self) -> bool:
-        return self.table is calls
+    in_utc: "Source | None" = None  # of quarters and single calls: the day cells of the whole UTC days among them
+    moved: tuple[Part, ...] = ()  # and what makes the zone's days of those
 
     def key(self, name: str) -> Number:
         """The id of a dimension, or of "price", "reason", "outcome"; 0 means none."""
-        if self.is_rows:
-            return func.coalesce(self.table.c[_ROW_KEYS.get(name, name)], 0)
         return self.table.c["value" if name == self.dimension else name]
 
     @property
@@ -87,16 +93,11 @@ class Source(msgspec.Struct, frozen=True):
 
     def meter(self, name: str) -> Number:
         """The quantity of a meter."""
-        if self.is_rows and name not in COMMON_METERS:
-            return func.coalesce(type_coerce(calls.c.sparse, JSON)[name].as_integer(), 0)
-        column: Number = self.table.c[METERS[name].column]
-        return func.coalesce(column, 0) if self.is_rows else column
+        return self.table.c[METERS[name].column]
 
     def amount(self, name: str) -> Number:
         """One of "calls", "cost", "reported_calls", "reported_cost"."""
-        if not self.is_rows:
-            return self.table.c[name]
-        return _ROW_AMOUNTS[name]
+        return self.table.c[name]
 
     def meters(self, meter_names: Iterable[str]) -> Number:
         """The quantities of several meters, added up."""
@@ -123,6 +124,7 @@ def choose(
     needed = {*by, *(name for name in DIMENSIONS if selection.names(name))}
     in_days = period.zone in zones and is_whole_days(period)
     in_totals = in_days and "price" not in apart and len(needed) < 2
+    has_utc = "UTC" in zones and "price" not in apart
     if "user" not in needed:
         if in_totals:
             return _totals(period, *needed)
@@ -131,9 +133,10 @@ def choose(
         if in_days:
             return _day_cells(usage_days, period)
         quarters = _quarter_cells(period)
-        return _with_utc_days(quarters, period, needed) if "UTC" in zones and "price" not in apart else quarters
-    if in_days and needed.isdisjoint({"app", "key"}):
-        refuse_pruned(period, zones.users_from_us[period.zone] if isinstance(zones, Kept) else 0)
+        return _with_utc_days(quarters, period, needed, _quarters) if has_utc else quarters
+    has_users = needed.isdisjoint({"app", "key"})
+    if in_days and has_users:
+        refuse_pruned(period, _users_from_us(zones, period.zone))
         return _user_totals(period, leaders) if in_totals else _day_cells(user_days, period)
     if row_days is not None and period.end_us - period.start_us > (row_days * DAY_S + 7_200) * SECOND_US:
         raise UsageError(
@@ -141,7 +144,14 @@ def choose(
             f" or whole days in {' or '.join(sorted(zones))} without a filter by app or key"
         )
     refuse_pruned(period, zones.rows_from_us if isinstance(zones, Kept) else 0)
-    return _rows(period)
+    rows = _rows(period)
+    if not (has_utc and has_users) or period.start_us < _users_from_us(zones, "UTC"):
+        return rows
+    return _with_utc_days(rows, period, needed, partial(_instants_of_quarters, period))
+
+
+def _users_from_us(zones: Collection[str], zone: str) -> int:
+    return zones.users_from_us[zone] if isinstance(zones, Kept) else 0
 
 
 def refuse_pruned(period: Period, from_us: int) -> None:
@@ -195,26 +205,62 @@ def _quarter_cells(period: Period) -> Source:
     )
 
 
-def _with_utc_days(source: Source, period: Period, needed: Collection[str]) -> Source:
-    """Quarters with the day cells of the whole UTC days among them, where there are some and not too many."""
-    utc, its_moved = whole_utc_days(period), tuple(moved(period))
-    if utc.end_us - utc.start_us < 2 * DAY_S * SECOND_US or len(its_moved) > _MOST_DAYS:
+def _with_utc_days(
+    source: Source, period: Period, needed: Collection[str], cut: Callable[[int, int], ColumnElement[bool]]
+) -> Source:
+    """A source with the day cells of the whole UTC days in it, where there are some and not too many.
+
+    `cut` is the condition that keeps its quarters from one up to another.
+    """
+    utc = whole_utc_days(period)
+    parts = tuple(Part(cut(it.first, it.end), it.day, it.counted_in) for it in moved(period))
+    if utc.end_us - utc.start_us < 2 * DAY_S * SECOND_US or len(parts) > _MOST_DAYS:
         return source
-    its = _totals(utc, *needed) if len(needed) < 2 else _day_cells(usage_days, utc)
+    table = user_days if "user" in needed else usage_days
+    its = _totals(utc, *needed) if len(needed) < 2 else _day_cells(table, utc)
     its_day = local_day_of_noon(its.day, period)
-    return msgspec.structs.replace(source, in_utc=msgspec.structs.replace(its, day=its_day), moved=its_moved)
+    return msgspec.structs.replace(source, in_utc=msgspec.structs.replace(its, day=its_day), moved=parts)
+
+
+def _quarters(first: int, end: int) -> ColumnElement[bool]:
+    return and_(usage_quarters.c.quarter >= first, usage_quarters.c.quarter < end)
 
 
 def _rows(period: Period) -> Source:
-    where = and_(calls.c.started_at >= period.start_us, calls.c.started_at < period.end_us)
-    quarter = calls.c.started_at // plain(QUARTER_S * SECOND_US)
-    return Source(calls, local_day(quarter * plain(QUARTER_S), period), where)
+    day = local_day(_ROWS.c.quarter * plain(QUARTER_S), period)
+    return Source(_ROWS, day, _instants(period.start_us, period.end_us))
 
 
-_ROW_KEYS = {"reason": "unpriced_reason"}
-_ROW_AMOUNTS: dict[str, Number] = {
-    "calls": plain(1),
-    "cost": func.coalesce(calls.c.cost, 0),
-    "reported_calls": case((calls.c.reported_cost.is_not(None), 1), else_=0),
-    "reported_cost": func.coalesce(calls.c.reported_cost, 0),
-}
+def _instants(start_us: int, end_us: int) -> ColumnElement[bool]:
+    return and_(_ROWS.c.started_at >= start_us, _ROWS.c.started_at < end_us)
+
+
+def _instants_of_quarters(period: Period, first: int, end: int) -> ColumnElement[bool]:
+    return _instants(max(first * _QUARTER_US, period.start_us), min(end * _QUARTER_US, period.end_us))
+
+
+def _as_cells() -> Subquery:
+    """Single calls with the columns of cells, and the instant they began at."""
+    c, rare = calls.c, type_coerce(calls.c.sparse, JSON)
+    keys = {name: func.coalesce(c[name], plain(0)) for name in (*DIMENSIONS, "price")}
+    columns = {
+        "started_at": c.started_at,
+        "quarter": c.started_at // plain(_QUARTER_US),
+        **keys,
+        "reason": func.coalesce(c.unpriced_reason, plain(0)),
+        "outcome": c.outcome,
+        "calls": plain(1),
+        **{METERS[name].column: func.coalesce(c[METERS[name].column], plain(0)) for name in COMMON_METERS},
+        **{
+            METERS[name].column: func.coalesce(rare[name].as_integer(), plain(0))
+            for name in METERS
+            if name not in COMMON_METERS
+        },
+        "cost": func.coalesce(c.cost, plain(0)),
+        "reported_calls": case((c.reported_cost.is_not(None), plain(1)), else_=plain(0)),
+        "reported_cost": func.coalesce(c.reported_cost, plain(0)),
+    }
+    return select(*(value.label(name) for name, value in columns.items())).subquery("single_calls")
+
+
+_ROWS = _as_cells()
