@@ -11,7 +11,10 @@ from collector.core.errors import JournalFailed
 from collector.core.outcomes import Outcome
 from collector.ledger import journal
 from collector.ledger.journal import Uncounted, Writer
+from collector.settings import Limits
+from tests.gateway import live
 from tests.gateway.inside import ANSWER, QUESTION, STREAMED, Answered, Asking, calls, inside, plain, said, stream
+from tests.gateway.test_upstream import Provider
 
 BIG = {"model": "m", "messages": [{"role": "user", "content": "x" * 5000}]}
 
@@ -32,6 +35,28 @@ def test_a_body_over_its_limit_is_refused_and_recorded(tmp_path: Path, declared:
 
     asyncio.run(run())
     assert outcomes(tmp_path) == [("refused", 413, "payload_too_large", 0)]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_client_that_sends_far_more_than_its_limit_is_told_so(tmp_path: Path, declared: bool) -> None:
+    """It reads no answer before it has sent everything, as most clients do."""
+    piece = b"x" * 1_000_000
+
+    async def main() -> None:
+        async with live.gateway(tmp_path, Provider(plain(ANSWER)), limits=Limits(max_body_bytes=4000)) as gateway:
+            framing = b"Content-Length: 40000000" if declared else b"Transfer-Encoding: chunked"
+            lines = [b"POST /v1/chat/completions HTTP/1.1", b"Host: 127.0.0.1", b"Content-Type: application/json"]
+            reader, writer = await gateway.connect(b"\r\n".join([*lines, framing, b"", b""]))
+            for _ in range(40):
+                writer.write(piece if declared else live.chunk(piece))
+                await writer.drain()
+            writer.write(b"" if declared else live.LAST_CHUNK)
+            reply = live.reply_of(await asyncio.wait_for(reader.read(-1), live.WITHIN_S))
+            writer.close()
+            assert (reply.status, reply.error["code"]) == (413, "payload_too_large")
+            assert (await gateway.only()).error_type == "payload_too_large"
+
+    live.run(main)
 
 
 def test_headers_over_their_limit_are_refused(tmp_path: Path) -> None:

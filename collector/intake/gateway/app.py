@@ -227,10 +227,13 @@ async def _tell(client: Client, problem: Problem, shape: str, call_id: str | Non
     headers = [JSON_TYPE, *problem.headers]
     if call_id:
         headers.append((b"x-callmeter-call-id", call_id.encode()))
-    if problem.code in _CLOSING:
-        headers.append((b"connection", b"close"))  # the rest of the body is not wanted
+    body = body_of(problem, shape)
     with contextlib.suppress(ClientGone):
-        await client.answer(problem.status, headers, body_of(problem, shape))
+        if problem.code == "payload_too_large":
+            return await client.answer_early(problem.status, headers, body)
+        if problem.code in _CLOSING:
+            headers.append((b"connection", b"close"))
+        await client.answer(problem.status, headers, body)
 
 
-_CLOSING = frozenset({"timeout", "payload_too_large", "headers_too_large"})
+_CLOSING = frozenset({"timeout", "headers_too_large"})  # what may follow is no request

@@ -1,6 +1,7 @@
 """The client's side of one request over raw ASGI, and the one way in which a running call is cut short."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 HeaderList = list[tuple[bytes, bytes]]
 
 LINE = "callmeter.line"  # the extension of a scope that is its `outlet.Line`
+LINGER_S, LINGER_IDLE_S = 30.0, 2.0
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -141,6 +143,28 @@ class Client:
             await self._out({"type": "http.response.start", "status": status, "headers": headers})
             await self._out({"type": "http.response.body", "body": body, "more_body": False})
         self.sent = True
+
+    async def answer_early(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """A whole answer to a request that is still being sent, which is then read to its end, and forgotten.
+
+        A connection that is closed while its client sends is reset, and most clients then never see the answer.
+        Reading on ends after LINGER_S, or when nothing has come for LINGER_IDLE_S. Raises ClientGone.
+        """
+        headers = [*headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close"), *self.also]
+        self.status = status
+        await self._out({"type": "http.response.start", "status": status, "headers": headers})
+        await self._out({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await self._forget_rest()
+        await self.last(b"")
+
+    async def _forget_rest(self) -> None:
+        while True:
+            async with asyncio.timeout(LINGER_IDLE_S):
+                message = await self._receive()
+            if not message.get("more_body"):
+                return
 
     async def _out(self, message: Message) -> None:
         try:
