@@ -90,8 +90,8 @@ QUESTIONS: dict[str, Builder] = {
         selection, period, zones, outage_bucket(period)
     ),
     "errors": lambda selection, period, _, limits: failures.error_types(selection, period, limits),
-    "prices": lambda selection, period, zones, _: items.sums_by_price(selection, period, zones, ["provider"]),
-    "by_price": lambda selection, period, zones, _: items.sums_by_price(
+    "prices": lambda selection, period, zones, _: items.quantities_by_price(selection, period, zones),
+    "by_price": lambda selection, period, zones, _: items.sums_in_no_order(
         selection, period, zones, ["model", "provider"]
     ),
     "trouble": trouble.cost_by_outcome,

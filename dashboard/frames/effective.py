@@ -38,7 +38,7 @@ class Paid(NamedTuple):
 
 
 def paid_by_provider(rows: Sequence[Any], bodies: Mapping[str, str]) -> dict[str, Paid]:
-    """From rows by provider of `sums_by_price` and the JSON of their price sets; unpriced calls are in no sum."""
+    """From rows of `quantities_by_price` and the JSON of their price sets; unpriced calls are in no sum."""
     found: dict[str, Paid] = {}
     for row in rows:
         if row.price in bodies and not row.unpriced:

@@ -177,4 +177,25 @@ def test_line_items_are_the_sums_of_their_rows(calls, period, by, chosen):
         found = [((row.day, *(getattr(row, n) for n in by), row.price, row.unpriced), row._asdict()) for row in answer]
         assert summed(found, items.SUMS) == summed(told, items.SUMS)
         assert len(found) == len(dict(found))
+        assert sorted(rows(engine, items.sums_in_no_order(selection, period, declared_zones(engine), by))) == sorted(
+            answer
+        )
+        engine.dispose()
+
+
+@given(many, periods(), filters)
+@settings(max_examples=20, deadline=None)
+def test_quantities_by_price_are_the_sums_of_their_rows(calls, period, chosen):
+    selection = Selection(zone=period.zone, **chosen)
+    columns = ("calls", *(meter.column for meter in METERS.values()))
+    with TemporaryDirectory() as folder:
+        engine = store(Path(folder), calls)
+        told = [
+            ((row["provider"] or "", row["price_id"] or "", int(row["cost_picousd"] is None)), amounts(row))
+            for row in stored(engine, period, selection)
+        ]
+        answer = rows(engine, items.quantities_by_price(selection, period, declared_zones(engine)))
+        found = [((row.provider, row.price, row.unpriced), row._asdict()) for row in answer]
+        assert summed(found, columns) == summed(told, columns)
+        assert len(found) == len(dict(found))
         engine.dispose()
