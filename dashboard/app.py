@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import cached
+from dashboard import cached, theme
 from dashboard.views import parts, scope
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +27,7 @@ COLLECTOR = st.Page(HERE / "views" / "collector.py", title="Collector")
 KINDS = {MODEL: scope.Kind.MODEL, ONE_CALL: scope.Kind.NONE}
 
 st.set_page_config(page_title="callmeter", page_icon=HERE / "static" / "icon.png", layout="wide")
+st.html(theme.style())
 st.logo(HERE / "static" / "logo.svg", size="large")
 settings, who = cached.settings(), scope.visitor()
 page = st.navigation([*PAGES, COLLECTOR] if who.role == "admin" else PAGES, position="top")

@@ -4,6 +4,8 @@ Figures name colours by Streamlit's own placeholders, which the browser replaces
 so one figure serves both themes. Hues follow Okabe and Ito (https://jfly.uni-koeln.de/color/).
 """
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 _PALETTE = (
@@ -89,3 +91,12 @@ def streamlit_config() -> dict[str, Any]:
         options |= {f"theme.{theme}.{name}": value for name, value in values.items()}
         options |= {f"theme.{theme}.sidebar.{name}": value for name, value in _SIDEBARS[theme].items()}
     return options
+
+
+@cache
+def style() -> str:
+    """The look of what is our own HTML, with the colours of the theme in use."""
+    named = ("secondaryBackgroundColor", "borderColor")
+    colors = "".join(f"--{name}:light-dark({_LIGHT[name]},{_DARK[name]});" for name in named)
+    css = (Path(__file__).parent / "static" / "page.css").read_text()
+    return f"<style>.stApp{{{colors}}}{css}</style>"

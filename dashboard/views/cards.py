@@ -1,53 +1,22 @@
 """The cards on top of Overview."""
 
-from typing import Any, NamedTuple
-
 import streamlit as st
 
 from collector.core.periods import HOUR_S, SECOND_US, Period, days, is_whole_days
 from collector.core.uptime import Uptime
 from collector.ledger.questions.waiting import Waiting
 from dashboard import texts
-from dashboard.figures import sparkline
+from dashboard.figures.cards import Card, html
 from dashboard.frames import uptime
 from dashboard.frames.uptime import Routed
 from dashboard.frames.usage import Totals
-from dashboard.views import parts
 
-CARD_PX = 150
-FEWEST_BARS = 5
 ELAPSED_SHARE = 0.85  # of a period, before it is compared with a whole one
-
-
-class Card(NamedTuple):
-    """A number with its unit, its exact form, and how it moved."""
-
-    label: str
-    value: str
-    exact: str
-    line: list[int] | list[float] | None = None
-    change: str | None = None
-    is_change: bool = True
-    is_line: bool = False  # drawn as a line, not from 0
 
 
 def show(cards: list[Card], since: str) -> None:
     """Cards in a grid that takes as many columns as fit; `since` says what a change is against."""
-    with st.grid(len(cards), min_column_width=CARD_PX, key="cards"):
-        for card in cards:
-            with st.container(border=True, height="stretch"):
-                st.metric(card.label, parts.words(card.value), card.change, **_look(card, since))
-                if card.line and len(card.line) >= FEWEST_BARS and any(card.line):
-                    st.html(sparkline.line(card.line) if card.is_line else sparkline.bars(card.line))
-
-
-def _look(card: Card, since: str) -> dict[str, Any]:
-    return {
-        "help": parts.words(card.exact),
-        "delta_color": "off",
-        "delta_arrow": "auto" if card.is_change else "off",
-        "delta_description": since if card.change and card.is_change else None,
-    }
+    st.html(html(cards, since))
 
 
 def since(period: Period, before: Period | None, now_us: int) -> str:

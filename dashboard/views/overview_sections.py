@@ -15,6 +15,7 @@ from collector.core.selection import DIMENSIONS, Selection
 from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
+from dashboard.figures.cards import Card
 from dashboard.frames import alerts, forecast, models, outcomes, spend, unpriced, uptime, usage
 from dashboard.frames import axis as axes
 from dashboard.frames.forecast import Forecast
@@ -97,7 +98,7 @@ def _routed(answer: Mapping[str, Answer]) -> uptime.Routed:
     return uptime.routed_whole(uptime.routed(answer["router"].rows))
 
 
-def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, axis: axes.Axis) -> list[cards.Card]:
+def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, axis: axes.Axis) -> list[Card]:
     sums, old = _totals(answer), _totals(before) if before else None
     lines = [
         usage.per_bucket(answer["spend"].rows, ["cost_picousd"], axis),

@@ -109,8 +109,7 @@ def line(page: Page, text: str) -> Locator:
 
 def card(page: Page, label: str) -> str:
     """The number of a card."""
-    its = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
-    return its.get_by_test_id("stMetricValue").inner_text()
+    return page.locator(".cards > div").filter(has=page.get_by_text(label, exact=True)).locator(".value").inner_text()
 
 
 def test_a_page_can_be_used_by_keyboard_and_links_lead_on_with_what_was_chosen(browser: Browser, address: str) -> None:

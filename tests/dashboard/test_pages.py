@@ -64,7 +64,7 @@ def test_names_from_outside_are_plain_text(tab: Tab, page: str) -> None:
         assert "<script" not in json.dumps(json.loads(chart.proto.spec))
         assert "<img" not in chart.proto.spec
     in_markdown = [*app.markdown, *app.caption, *app.subheader, *app.title, *app.metric]
-    shown = [str(part.value) for part in in_markdown]
+    shown = [*(str(part.value) for part in in_markdown), *(part.value for part in app.html)]
     assert [text for text in shown if any(name in text for name in HOSTILE) and "`" not in text] == []
 
 
