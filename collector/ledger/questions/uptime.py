@@ -35,7 +35,11 @@ class Cells(msgspec.Struct, frozen=True):
 
     label: str
     bucket: Number
-    where: ColumnElement[bool]
+    grains: tuple[ColumnElement[bool], ...]  # by grain the condition that keeps them
+
+    @property
+    def where(self) -> ColumnElement[bool]:
+        return or_(*self.grains)
 
 
 def bucket_for(period: Period) -> str:
@@ -64,8 +68,8 @@ def outage_buckets(selection: Selection, period: Period, zones: Collection[str],
     """
     h, cells = health.c, health_source(selection, period, zones, bucket)
     keys = (h.grain, h.bucket, h.provider)
-    bad = select(*keys).where(cells.where).group_by(*keys).having(is_bad(func.sum(h.ok), func.sum(h.provider_fault)))
-    some = bad.subquery("bad")
+    bad = select(*keys).group_by(*keys).having(is_bad(func.sum(h.ok), func.sum(h.provider_fault)))
+    some = union_all(*map(bad.where, cells.grains)).subquery("bad")  # each grain in the order of its keys
     after = union_all(*(select(plain(n).label("n")) for n in range(LONGEST_GAP + 2))).subquery("after")
     every = select(some.c.grain, (some.c.bucket + after.c.n).label("bucket"), some.c.provider)
     near = every.select_from(some.join(after, true())).distinct().subquery("near")
@@ -110,7 +114,8 @@ def health_source(selection: Selection, period: Period, zones: Collection[str], 
     if bucket not in BUCKETS_S:
         raise UsageError(f"bucket={bucket[:20]!r} is not one of {', '.join(BUCKETS_S)}")
     source = _days(period, zones) if bucket == "day" else _clock(period, BUCKETS_S[bucket])
-    return msgspec.structs.replace(source, where=and_(source.where, *filters(selection)))
+    its = filters(selection)
+    return msgspec.structs.replace(source, grains=tuple(and_(grain, *its) for grain in source.grains))
 
 
 def filters(selection: Selection) -> list[ColumnElement[bool]]:
@@ -123,31 +128,30 @@ def filters(selection: Selection) -> list[ColumnElement[bool]]:
 
 def _clock(period: Period, bucket_s: int, of: Columns = health.c) -> Cells:
     source = _hours(period, of) if bucket_s >= HOUR_S else _finest(period, of)
-    return Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.where)
+    return Cells("at", source.bucket // plain(bucket_s) * plain(bucket_s), source.grains)
 
 
 def _days(period: Period, zones: Collection[str]) -> Cells:
     if period.zone in zones and is_whole_days(period):
         first, end = day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
         grain = health.c.grain == zone_id(period.zone)
-        return Cells("day", health.c.bucket, and_(grain, health.c.bucket >= first, health.c.bucket < end))
+        return Cells("day", health.c.bucket, (and_(grain, health.c.bucket >= first, health.c.bucket < end),))
     has_part_hours = any(offset % HOUR_S for _, offset in offsets(period))
     source = _finest(period) if has_part_hours else _hours(period)
-    return Cells("day", local_day(source.bucket, period), source.where)
+    return Cells("day", local_day(source.bucket, period), source.grains)
 
 
 def _hours(period: Period, of: Columns = health.c) -> Cells:
-    return Cells("at", of.bucket * plain(HOUR_S), _within(period, HOURS, of))
+    return Cells("at", of.bucket * plain(HOUR_S), (_within(period, HOURS, of),))
 
 
 def _finest(period: Period, of: Columns = health.c) -> Cells:
     """Five minutes where they are still kept, and the whole hours before them."""
     is_kept = of.bucket >= first_hour() * plain(_IN_AN_HOUR)
-    where = or_(
-        and_(_within(period, FIVE_MINUTES, of), is_kept), and_(_within(period, HOURS, of), of.bucket < first_hour())
-    )
+    fives = and_(_within(period, FIVE_MINUTES, of), is_kept)
+    hours = and_(_within(period, HOURS, of), of.bucket < first_hour())
     seconds = case((of.grain == FIVE_MINUTES, plain(GRAIN_S[FIVE_MINUTES])), else_=plain(HOUR_S))
-    return Cells("at", of.bucket * seconds, where)
+    return Cells("at", of.bucket * seconds, (fives, hours))
 
 
 def first_hour() -> Number:
