@@ -216,6 +216,21 @@ def test_a_failed_sync_is_told_to_all_who_wait_and_never_forgotten(tmp_path: Pat
     assert len(everything(tmp_path)) == 3
 
 
+def test_who_waits_in_the_turn_in_which_all_stops_is_released_too(tmp_path: Path, disk: Disk) -> None:
+    writer = Writer(tmp_path, "gateway", tick_s=60)
+
+    async def main() -> None:
+        still_open = writer.open(call(2))
+        writer.close(writer.open(call(1)), call(1))
+        waiting = asyncio.ensure_future(writer.settled())
+        asyncio.get_running_loop().call_soon(writer.stop)
+        await asyncio.wait_for(waiting, 10)
+        assert disk.durable == written_bytes(tmp_path)
+        assert not still_open.closed
+
+    asyncio.run(main())
+
+
 def test_after_a_failed_sync_new_calls_are_durable_in_a_new_segment(tmp_path: Path, disk: Disk) -> None:
     writer = Writer(tmp_path, "gateway", tick_s=0.01)
     disk.failure = OSError(5, "Input/output error")

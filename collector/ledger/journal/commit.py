@@ -8,31 +8,30 @@ from collections.abc import Callable
 
 from collector.core.errors import JournalFailed
 
-GATHER_S = 0.00025  # waited for others before a sync, when more calls are open and will soon wait too
 Release = Callable[[JournalFailed | None], None]
+Futures = dict[asyncio.AbstractEventLoop, list["asyncio.Future[None]"]]
 
 
 class GroupCommit:
     """One thread that syncs for all who wait, and ticks once every `tick_s` seconds.
 
-    `flush` makes durable all that was appended before it is called; it raises JournalFailed. `is_busy` says whether
-    more calls are open: then a sync waits a moment for them, because every sync costs the loop's thread its turn.
+    `flush` makes durable all that was appended before it is called; it raises JournalFailed. A loop hands over who
+    waits once in each of its turns, at the end: every sync costs the loop's thread a turn.
     """
 
     def __init__(
         self,
         flush: Callable[[], None],
         tick: Callable[[], None],
-        is_busy: Callable[[], bool] = lambda: False,
         tick_s: float = 1.0,
     ) -> None:
         self._flush = flush
-        self._is_busy = is_busy
         self._tick = tick
         self._tick_s = tick_s
         self._wake = threading.Condition(threading.Lock())
         self._waiting: list[Release] = []
-        self._async_waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        self._async_waiting: Futures = {}
+        self._gathering: Futures = {}  # each loop's own, in this turn
         self._stopping = False
         self._next_tick = time.monotonic() + tick_s
         self._thread: threading.Thread | None = None
@@ -40,7 +39,7 @@ class GroupCommit:
     @property
     def is_wanted(self) -> bool:
         """Whether someone waits for a sync that has not begun."""
-        return bool(self._waiting or self._async_waiting)
+        return bool(self._waiting or self._async_waiting or self._gathering)
 
     def start(self) -> None:
         """Begin to tick; does nothing when it has begun."""
@@ -68,14 +67,21 @@ class GroupCommit:
         """A future of the running loop, done when a sync that begins from now on is; it may hold JournalFailed."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        with self._wake:
-            waiting = self._async_waiting.get(loop)
-            if waiting is not None:
-                waiting.append(future)  # the thread has been woken for the first of them
-            else:
-                self._async_waiting[loop] = [future]
-                self._wake.notify()
+        gathering = self._gathering.get(loop)
+        if gathering is None:
+            self._gathering[loop] = [future]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathering.append(future)
         return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        futures = self._gathering.pop(loop)
+        with self._wake:
+            self._async_waiting.setdefault(loop, []).extend(futures)
+            self._wake.notify()
+        if self._stopping:
+            self._commit()
 
     def stop(self) -> None:
         """Sync for those who still wait, then end the thread."""
@@ -92,8 +98,6 @@ class GroupCommit:
             with self._wake:
                 if not (self._waiting or self._async_waiting or self._stopping):
                     self._wake.wait(self._tick_s)
-            if self._async_waiting and self._is_busy():
-                time.sleep(GATHER_S)
             self._commit()
             self._tick_when_due()
         self._commit()

@@ -21,7 +21,6 @@ from collector.ledger.journal.space import CHUNK_BYTES, directory_bytes
 from collector.settings import Limits
 
 RETIRE_AFTER_S = 300.0  # a segment older than this takes no more calls, so that ingest can delete it
-BUSY_CALLS = 4  # open at once
 QUICK_SYNC_S = 0.001  # a sync of a solid state disk
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REJECT_CHARS = 4096
@@ -72,7 +71,7 @@ class Writer:
         self._unsynced: set[Segment] = set()
         self._appended = 0  # records
         self._synced = 0  # of them
-        self._commit = GroupCommit(self._flush, self._tick, self._is_busy, self._tick_s)
+        self._commit = GroupCommit(self._flush, self._tick, self._tick_s)
 
     def open(self, call: Call) -> Ticket:
         """Record that a call begins; the room for its close is on the disk when this returns. Raises JournalFull."""
@@ -236,10 +235,6 @@ class Writer:
         finally:
             self._flushing.release()
         return True
-
-    def _is_busy(self) -> bool:
-        segment = self._current
-        return segment is not None and segment.open_calls >= BUSY_CALLS
 
     def _flush(self) -> None:
         with self._flushing:
