@@ -45,7 +45,7 @@ def show(its: scope.Scope, name: str, now_us: int) -> None:
     seen = _providers_of(name, zone, its, now_us)
     catalog = cached.catalog(its.settings)
     offers = catalog.offers(name, [*standing, *seen], now_us)
-    card = catalog.card(name)
+    card = catalog.known(name)
     _head(name, card, offers)
     with st.container(border=True):
         _offers(offers, standing, card)
@@ -73,7 +73,7 @@ def _providers_of(name: str, zone: str, its: scope.Scope, now_us: int) -> list[s
 
 def _head(name: str, card: Any, offers: list[Offer]) -> None:
     with st.container(border=True, key="model_head"):
-        st.subheader(parts.words(card.name) if card and card.name else "A model without a card", anchor=False)
+        st.subheader(parts.words(card.name) if card and card.name else "A model that nobody describes", anchor=False)
         st.code(name, language=None, wrap_lines=True)
         st.text(f"Description: {(card and card.description) or model.NOT_KNOWN}")
         facts = model.facts(card, [offer.price for offer in offers if offer.price])

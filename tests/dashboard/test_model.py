@@ -33,7 +33,14 @@ PRICE = PriceSet(
     source="test",
     images="per image",
 )
-CARD = Card("m", "a page", date(2026, 1, 1), created=date(2024, 4, 9), context_tokens=128_000, training_data="Dec 2023")
+CARD = Card(
+    id="m",
+    source="a page",
+    checked=date(2026, 1, 1),
+    created=date(2024, 4, 9),
+    context_tokens=128_000,
+    training_data="Dec 2023",
+)
 
 
 def row(**columns: Any) -> Any:
@@ -190,10 +197,10 @@ def test_a_catalog_knows_cards_by_any_name_and_offers_settings_before_what_was_s
         '[[endpoints]]\nmodel = "house"\nprovider = "acme"\ninput_usd_per_m = 2\noutput_usd_per_m = 4\n'
     )
     catalog = Catalog(load_settings(tmp_path, config=config, environ={}))
-    card = catalog.card("gpt-4-turbo")
+    card = catalog.known("gpt-4-turbo")
     assert card is not None
     assert card.id == "openai/gpt-4-turbo"
-    assert catalog.card("nobody/knows") is None
+    assert catalog.known("nobody/knows") is None
     first, second = catalog.offers("house", ["elsewhere", "acme"], NOW)
     assert (first.provider, first.price and first.price.prices) == ("acme", {"input": 2_000_000, "output": 4_000_000})
     assert (second.provider, second.no_price) == ("elsewhere", "no price for house at elsewhere")

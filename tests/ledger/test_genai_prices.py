@@ -74,3 +74,17 @@ def test_every_set_has_an_id_of_its_own(listed):
     ids = [s.id for s in listed.every()]
     assert len(ids) > 2_500
     assert len(set(ids)) == len(ids)
+
+
+def test_a_model_is_described_as_the_package_does_at_its_author_or_elsewhere(listed):
+    theirs = {(p.id, m.id): m for p in get_snapshot().providers for m in p.models}
+    at_author = theirs["openai", "gpt-4o"]
+    for name in ("openai/gpt-4o", "openai/gpt-4o-2024-08-06"):
+        found = listed.about(name)
+        assert (found.name, found.description) == (at_author.name, at_author.description)
+        assert found.context_tokens == at_author.context_window
+    elsewhere = listed.about("meta-llama/llama-3.3-70b-instruct")  # its author sells none
+    assert elsewhere.context_tokens in {
+        m.context_window for (_, name), m in theirs.items() if "llama-3.3" in name.lower()
+    }
+    assert listed.about("nobody/knows") is None

@@ -12,21 +12,26 @@ from collector.resources import resource_dir
 from collector.toml_file import read_toml
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model besides its prices. Sizes in tokens; absent: not known."""
 
     id: str
     source: str
-    checked: date
     name: str | None = None
     description: str | None = None
     training_data: str | None = None  # up to when
-    aliases: tuple[str, ...] = ()
     created: date | None = None
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
+
+
+class Card(Known, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file of data/models says of a model."""
+
+    checked: date
+    aliases: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

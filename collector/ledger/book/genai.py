@@ -70,6 +70,14 @@ class GenaiPrices:
             return None
         return f"sold by {found[1].unmeasured}" if found[1].unmeasured else "listed without a price"
 
+    def about(self, model: str) -> ListedModel | None:
+        """What the list says of a model: at its author, else wherever it says most; None where it is not on it."""
+        author = self._names.provider(model.partition("/")[0])
+        if (found := self._find(author, model)) and _tells(found[1]):
+            return found[1]
+        sold = [found[1] for at in self._all() if (found := self._find(at.id, model))]
+        return max(sold, key=_tells, default=None)
+
     def every(self) -> Iterator[PriceSet]:
         """All sets of the list."""
         for at in self._all():
@@ -106,6 +114,10 @@ class GenaiPrices:
                 if listed := _model(seller, name, self._names):
                     return seller, listed
         return None
+
+
+def _tells(model: ListedModel) -> int:
+    return sum(each is not None for each in (model.description, model.context_tokens))
 
 
 def _model(at: ListedProvider, name: str, names: Names) -> ListedModel | None:

@@ -45,6 +45,9 @@ class ListedModel(msgspec.Struct, frozen=True, array_like=True):
     match: list[Any]
     sets: list[ListedSet]
     unmeasured: str | None  # a unit that it is sold by and that no meter counts
+    name: str | None = None
+    description: str | None = None
+    context_tokens: int | None = None
 
 
 class ListedProvider(msgspec.Struct, frozen=True, array_like=True):
@@ -122,7 +125,8 @@ def rows(providers: Iterable[Any]) -> Iterator[ListedProvider]:
 def _model(provider_id: str, model: Any) -> ListedModel:
     unmeasured: set[str] = set()
     sets = [s for context in _contexts(provider_id, model) for s in _sets(provider_id, model, context, unmeasured)]
-    return ListedModel(model.id, _match(model.match), sets, min(unmeasured, default=None))
+    said = (model.name, model.description, model.context_window)
+    return ListedModel(model.id, _match(model.match), sets, min(unmeasured, default=None), *said)
 
 
 def _match(clause: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from collector.core.prices import PriceSet, Unpriced
-from collector.ledger.book import Card, load_book, load_cards
+from collector.ledger.book import Known, known_of, load_book, load_cards
 from collector.settings import Endpoint, Settings
 
 
@@ -28,10 +28,9 @@ class Catalog:
         self._endpoints = settings.endpoints
         self._book = load_book(settings)
 
-    def card(self, model: str) -> Card | None:
-        """The card of a model, under whichever of its names."""
-        wanted = self._book.names.model(model)
-        return next((card for name, card in load_cards().items() if name.lower() == wanted), None)
+    def known(self, model: str) -> Known | None:
+        """What is known of a model besides its prices, under whichever of its names."""
+        return known_of(self._book, model)
 
     def offers(self, model: str, seen: Iterable[str], at_us: int) -> list[Offer]:
         """The model at every provider that callmeter.toml names for it, then at those where it was `seen`."""
