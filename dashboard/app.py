@@ -1,5 +1,6 @@
 """The entry script: page set-up, the ledger, the controls, then the page that the address names."""
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -41,5 +42,15 @@ if why := cached.why_closed(settings.ledger_url):
 else:
     if cached.demo_mark(settings.ledger_url):
         st.info("Demo data: simulated providers and traffic, in a ledger of their own.")
-    if scope.controls(settings, page.title, KINDS.get(page, scope.Kind.ALL), who):
-        page.run()
+    kind = KINDS.get(page, scope.Kind.ALL)
+    if its := scope.asked(settings, page.title, kind, who):
+        row = st.container(horizontal=True, vertical_alignment="center", key="controls")
+        controls = partial(scope.controls, row, its, page.title, kind)
+        if its.is_new:
+            controls()
+            page.run()
+        else:  # the controls in the browser show what was chosen already
+            try:
+                page.run()
+            finally:
+                controls()

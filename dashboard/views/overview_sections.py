@@ -15,7 +15,6 @@ from collector.core.selection import DIMENSIONS, Selection
 from dashboard import cached, texts
 from dashboard.cached import Answer
 from dashboard.figures import bars
-from dashboard.figures.cards import Card
 from dashboard.frames import alerts, forecast, models, outcomes, spend, unpriced, uptime, usage
 from dashboard.frames import axis as axes
 from dashboard.frames.forecast import Forecast
@@ -36,18 +35,25 @@ def show(its: scope.Scope, now_us: int) -> None:
     selection = msgspec.structs.replace(its.selection, group=grouping.stated(SPLITS))
     period = its.period()
     answer = cached.answers(FIRST, selection, period, its.settings)
-    _alerts(its)
-    scope.tell(selection)
+    top = st.container()
     if answer["tokens"].refusal or not answer["tokens"].rows:
+        with top:
+            _alerts(its)
+            scope.tell(selection)
         empty.no_calls(its, answer["tokens"].refusal)
         return
     axis = axes.day_axis(period, now_us, answer["tokens"].rows[-1].day)
-    before = its.before()
-    since = cards.since(period, before, now_us)
-    shown = _cards(answer, _earlier(selection, before, its) if since else None, axis)
-    cards.show([*shown, cards.waiting_card(cached.not_booked(its.settings))], since)
-    grouping.toolbar(SPLITS, selection)
-    parts.pairs(_sections(answer, selection, axis, its, now_us), "overview")
+
+    def above() -> None:
+        with top:
+            _alerts(its)
+            scope.tell(selection)
+            _cards(answer, axis, its, now_us)
+            grouping.toolbar(SPLITS, selection)
+
+    if its.is_new:
+        above()
+    parts.pairs(_sections(answer, selection, axis, its, now_us, above), "overview")
 
 
 def _alerts(its: scope.Scope) -> None:
@@ -60,8 +66,14 @@ def _alerts(its: scope.Scope) -> None:
 
 
 def _sections(
-    first: Mapping[str, Answer], selection: Selection, axis: axes.Axis, its: scope.Scope, now_us: int
+    first: Mapping[str, Answer],
+    selection: Selection,
+    axis: axes.Axis,
+    its: scope.Scope,
+    now_us: int,
+    above: Section,
 ) -> Iterator[Section]:
+    """What stands above them follows the first, which is drawn sooner for that, where it is on the screen already."""
     group, period = selection.group, its.period()
     series = usage.series_of(first["tokens"].rows, group)
 
@@ -69,7 +81,12 @@ def _sections(
     def later() -> Mapping[str, Answer]:
         return cached.answers(LATER, selection, period, its.settings)
 
-    yield lambda: _tokens(first["tokens"].rows, axis, group, series)
+    def tokens() -> None:
+        _tokens(first["tokens"].rows, axis, group, series)
+        if not its.is_new:
+            above()
+
+    yield tokens
     yield lambda: _spend(
         {**first, **later()}, selection, period, series, _forecast(selection, its, now_us), its, now_us
     )
@@ -98,8 +115,11 @@ def _routed(answer: Mapping[str, Answer]) -> uptime.Routed:
     return uptime.routed_whole(uptime.routed(answer["router"].rows))
 
 
-def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, axis: axes.Axis) -> list[Card]:
-    sums, old = _totals(answer), _totals(before) if before else None
+def _cards(answer: Mapping[str, Answer], axis: axes.Axis, its: scope.Scope, now_us: int) -> None:
+    before = its.before()
+    since = cards.since(its.period(), before, now_us)
+    earlier = _earlier(its.selection, before, its) if since else None
+    sums, old = _totals(answer), _totals(earlier) if earlier else None
     lines = [
         usage.per_bucket(answer["spend"].rows, ["cost_picousd"], axis),
         usage.per_bucket(answer["tokens"].rows, ["tokens_in", "tokens_out"], axis),
@@ -109,9 +129,10 @@ def _cards(answer: Mapping[str, Answer], before: Mapping[str, Answer] | None, ax
     if not answer["router"].refusal:
         by_bucket = uptime.routed(answer["router"].rows)
         both = uptime.sparkline(by_bucket, "last"), uptime.sparkline(by_bucket, "first")
-        shown += cards.uptime_cards(_routed(answer), _routed(before) if before else None, both)
+        shown += cards.uptime_cards(_routed(answer), _routed(earlier) if earlier else None, both)
     missing = usage.per_bucket(answer["unpriced"].rows, ["tokens_in", "tokens_out"], axis)
-    return [*shown, cards.unpriced_card(sums, old, missing)]
+    waiting = cards.waiting_card(cached.not_booked(its.settings))
+    cards.show([*shown, cards.unpriced_card(sums, old, missing), waiting], since)
 
 
 def _tokens(rows: list[Any], axis: axes.Axis, group: str, series: list[str]) -> None:

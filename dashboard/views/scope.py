@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from collector.core.errors import UsageError
 from collector.core.periods import Period, earlier, previous
@@ -30,6 +31,7 @@ class Scope(msgspec.Struct, frozen=True):
     selection: Selection
     compare: str = PREVIOUS  # or YEAR or NOTHING
     who: Who = Who()
+    is_new: bool = False  # the controls are set to the address, as on a page that was just come to
 
     def period(self) -> Period:
         """The period as of now."""
@@ -58,9 +60,9 @@ class Kind(StrEnum):
 ABOUT = {Kind.ALL: address.SHARED, Kind.MODEL: ("period", "zone", "model"), Kind.NONE: ("zone",)}
 
 
-def controls(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
-    """The page's title and the controls in one row; None, with a sentence, where the URL asks for what cannot be."""
-    is_new = address.settle(title, ABOUT[kind])
+def asked(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
+    """What the address and the controls ask for; None, with a sentence, where the address asks for what cannot be."""
+    is_new = address.settle(title, ABOUT[kind]) or "zone" not in st.session_state
     try:
         stated = from_query(address.pairs(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
@@ -72,10 +74,24 @@ def controls(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | No
         return None
     if is_new:
         _set_controls(stated)
-    scope = _row(stated, settings, title, kind, who)
+    compare = st.session_state[address.COMPARE] if kind is Kind.ALL else PREVIOUS
+    scope = Scope(settings, _chosen(stated, kind), compare, who, is_new)
     _tell_address(scope, kind)
     st.session_state[KEY] = scope
     return scope
+
+
+def _chosen(stated: Selection, kind: Kind) -> Selection:
+    """What the address states, as the controls have changed it."""
+    now = st.session_state
+    if kind is Kind.NONE:
+        return msgspec.structs.replace(stated, zone=now["zone"])
+    period, zone = now["period"] or stated.period, now["zone"]
+    if kind is Kind.MODEL:
+        return Selection(period, zone, models=(now[ONE_MODEL],) if now[ONE_MODEL] else ())
+    return msgspec.structs.replace(
+        stated, period=period, zone=zone, **{f"{name}s": tuple(now[name]) for name in DIMENSIONS}
+    )
 
 
 def _set_controls(stated: Selection) -> None:
@@ -100,40 +116,34 @@ def _tell_address(its: Scope, kind: Kind) -> None:
     address.keep([name for name in ABOUT[kind] if (name, kind) != ("model", Kind.MODEL)])
 
 
-def _row(stated: Selection, settings: Settings, title: str, kind: Kind, who: Who) -> Scope:
-    with st.container(horizontal=True, vertical_alignment="center", key="controls"):
+def controls(row: DeltaGenerator, its: Scope, title: str, kind: Kind) -> None:
+    """The page's title and the controls, in their row."""
+    chosen, url = its.selection, its.settings.ledger_url
+    with row:
         st.title(title, anchor=False, width="content")
         st.space("stretch")
-        if kind is Kind.NONE:
-            zone = _zone(stated.zone, settings.zone)
-            account(who)
-            return Scope(settings, msgspec.structs.replace(stated, zone=zone), who=who)
-        period = _period(stated.period)
-        zone = _zone(stated.zone, settings.zone)
+        if kind is not Kind.NONE:
+            _period(chosen.period)
+        _zone(chosen.zone, its.settings.zone)
         if kind is Kind.MODEL:
-            model = _model(stated.models, settings)
-            account(who)
-            return Scope(settings, Selection(period, zone, models=(model,) if model else ()), who=who)
-        with st.popover(_filters_label(), key="filters"):
-            chosen = {f"{name}s": _filter(name, stated.names(name), settings.ledger_url) for name in DIMENSIONS}
-            compare: str = st.selectbox("Compare with", COMPARISONS, key=address.COMPARE)
-        account(who)
-    return Scope(settings, msgspec.structs.replace(stated, period=period, zone=zone, **chosen), compare, who)
+            _model(chosen.models, its.settings)
+        if kind is Kind.ALL:
+            with st.popover(_filters_label(), key="filters"):
+                for name in DIMENSIONS:
+                    _filter(name, chosen.names(name), url)
+                st.selectbox("Compare with", COMPARISONS, key=address.COMPARE)
+        account(its.who)
 
 
-def _period(stated: str) -> str:
+def _period(stated: str) -> None:
     options = PERIODS if stated in PERIODS else (*PERIODS, stated)
-    chosen: str | None = st.segmented_control(
-        "Period", options, required=True, key="period", label_visibility="collapsed"
-    )
-    return chosen or stated
+    st.segmented_control("Period", options, required=True, key="period", label_visibility="collapsed")
 
 
-def _zone(stated: str, default: str) -> str:
+def _zone(stated: str, default: str) -> None:
     first = list(dict.fromkeys((default, "UTC", stated)))
     options = first + [name for name in _every_zone() if name not in first]
-    chosen: str = st.selectbox("Time zone", options, key="zone", label_visibility="collapsed", width=190)
-    return chosen
+    st.selectbox("Time zone", options, key="zone", label_visibility="collapsed", width=190)
 
 
 @lru_cache
@@ -157,10 +167,10 @@ def account(who: Who) -> None:
         st.html(f'<a href="{OUT}" target="_self">Sign out</a>')
 
 
-def _model(stated: tuple[str, ...], settings: Settings) -> str | None:
+def _model(stated: tuple[str, ...], settings: Settings) -> None:
     known = cached.names("model", settings.ledger_url)
     options = list(dict.fromkeys([*stated[:1], *known, *cached.catalog(settings).models()]))
-    chosen: str | None = st.selectbox(
+    st.selectbox(
         "Model",
         options,
         index=None,
@@ -169,13 +179,11 @@ def _model(stated: tuple[str, ...], settings: Settings) -> str | None:
         label_visibility="collapsed",
         width=290,
     )
-    return chosen
 
 
-def _filter(dimension: str, stated: tuple[str, ...], url: str) -> tuple[str, ...]:
+def _filter(dimension: str, stated: tuple[str, ...], url: str) -> None:
     options = list(dict.fromkeys([*stated, *cached.names(dimension, url)]))
-    chosen: list[str] = st.multiselect(f"{dimension.title()}s", options, key=dimension, placeholder=f"All {dimension}s")
-    return tuple(chosen)
+    st.multiselect(f"{dimension.title()}s", options, key=dimension, placeholder=f"All {dimension}s")
 
 
 def _filters_label() -> str:

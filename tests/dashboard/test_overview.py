@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Block, Html
+from streamlit.testing.v1.element_tree import Block, Node
 
 from collector.core.periods import days_period, parse_day
 from collector.core.selection import Selection, from_query
@@ -260,12 +261,35 @@ def test_a_day_of_ten_minute_buckets(tab: Tab) -> None:
 
 
 def test_a_filter_moves_nothing_so_that_a_browser_redraws_what_it_has(tab: Tab) -> None:
-    def place_of_cards(app: AppTest) -> list[int]:
-        *_, page = app.main.children.values()
-        assert isinstance(page, Block)
-        return [n for n, part in page.children.items() if isinstance(part, Html)]
+    def places(part: Node) -> list[tuple[int, ...]]:
+        """Where the cards and the charts are, as ways from the top."""
+        if isinstance(part, Block):
+            return [(n, *rest) for n, child in part.children.items() for rest in places(child)]
+        return [()] if part.type in ("html", "plotly_chart") else []
 
     whole, filtered = tab("demo"), tab("demo", model="openai/gpt-4o")
     assert "Only model" in words(filtered)
-    assert len(place_of_cards(whole)) == 1
-    assert place_of_cards(filtered) == place_of_cards(whole)
+    assert len(places(whole.main)) == 1 + len(figures(whole))
+    assert places(filtered.main) == places(whole.main)
+
+
+def test_what_is_on_the_screen_already_changes_with_its_first_chart_first(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    for name in ("html", "plotly_chart", "multiselect"):
+        monkeypatch.setattr(st, name, _noting(sent, name, getattr(st, name)))
+    app = tab("demo")
+    assert [*dict.fromkeys(sent)] == ["html", "multiselect", "plotly_chart"]
+    sent.clear()
+    app.multiselect(key="model").set_value(["openai/gpt-4o"]).run()
+    assert [*dict.fromkeys(sent)] == ["html", "plotly_chart", "multiselect"]
+    assert sent[:3] == ["html", "plotly_chart", "html"]
+
+
+def _noting(sent: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*args: Any, **options: Any) -> Any:
+        sent.append(name)
+        return call(*args, **options)
+
+    return noted
