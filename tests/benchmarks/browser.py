@@ -26,6 +26,7 @@ from tests.dashboard.browser import DRAWN, Tab, chromium
 
 FIRST, FILTER_S, MEMORY_MIB = 1.3, 0.3, 600
 CHARTS = 5  # of Overview, at least
+SCROLLED_MS = 500  # a list of options that has just scrolled takes no click
 DAY_US = 86_400_000_000
 EMPTY = """import plotly.graph_objects as go
 import streamlit as st
@@ -87,7 +88,8 @@ def filter_s(browser: Browser, address: str) -> float:
     page.get_by_role("button", name="Filters").click()
     page.get_by_role("combobox", name="Providers").click()
     option = page.get_by_role("option", name="openai", exact=True)
-    option.wait_for()
+    option.scroll_into_view_if_needed()
+    page.wait_for_timeout(SCROLLED_MS)
     took = changed_s(page, option.click)
     tab.context.close()
     return took
