@@ -184,7 +184,7 @@ def _user_totals(period: Period, leaders: int) -> Source:
     zone, its_days = zone_id(period.zone), days(period)
     if len(its_days) > _MOST_DAYS:
         return _totals(period, "user")
-    where = and_(day_totals.c.zone == zone, day_totals.c.day.in_([plain(day) for day in its_days]))
+    where = and_(day_totals.c.zone == zone, day_totals.c.day.in_(its_days))
     mine, whole = (and_(where, day_totals.c.dimension == DIMENSION_CODES[name]) for name in ("user", ""))
     its_leaders = leading_users(period, leaders)
     return Source(day_totals, day_totals.c.day, mine, dimension="user", leaders=its_leaders, whole=whole)
