@@ -110,10 +110,9 @@ def of_prices_and_totals() -> Iterable[Asked]:
     """What the model's page, finance and /metrics ask."""
     period = days_period(END_DAY - 90, END_DAY, "UTC")
     for by in ((), ("provider",), ("model", "provider")):
-        name = " and ".join(("price", *by))
-        yield Asked(f"sums by {name}, 90 d", lambda by=by: items.sums_by_price(ANY, period, ZONES, by), CELLS_MS)  # type: ignore[misc]
-    by = ("model", "provider")
-    yield Asked("the same in no order, 90 d", lambda: items.sums_in_no_order(ANY, period, ZONES, by), CELLS_MS)
+        name = f"sums by {' and '.join(('price', *by))}"
+        yield Asked(f"{name}, 90 d", lambda by=by: items.sums_by_price(ANY, period, ZONES, by), CELLS_MS)  # type: ignore[misc]
+    yield Asked(f"{name} in no order, 90 d", lambda: items.sums_in_no_order(ANY, period, ZONES, by), CELLS_MS)
     yield Asked("quantities by price, 90 d", lambda: items.quantities_by_price(ANY, period, ZONES), CELLS_MS)
     yield Asked("reported by price, 90 d", lambda: why.reported_by_price(ANY, period, ZONES), CELLS_MS)
     yield Asked("cost by outcome, 90 d", lambda: trouble.cost_by_outcome(ANY, period, ZONES, LIMITS), CELLS_MS)
