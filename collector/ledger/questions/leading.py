@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import CompoundSelect, and_, select, union
+from sqlalchemy import CompoundSelect, select, union, union_all
 
 from collector.core.periods import Period, day_number
 from collector.ledger.questions.ask import Question
@@ -30,7 +30,11 @@ def user_sums(period: Period, sums: Mapping[str, Number]) -> Question:
     Money in whole MICRODOLLARs: many days of picodollars could add up to more than an engine holds.
     """
     u, first, end = user_totals.c, day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
-    blocks = u.block.between(first // USER_BLOCK_DAYS, (end - 1) // USER_BLOCK_DAYS)
-    where = and_(u.zone == zone_id(period.zone), blocks, u.day >= first, u.day < end)
-    of_blocks = select(u.user, *summed(sums)).where(where).group_by(u.block, u.user).subquery("blocks")
-    return select(of_blocks.c.user, *summed({label: of_blocks.c[label] for label in sums})).group_by(of_blocks.c.user)
+    parts = []
+    for block in range(first // USER_BLOCK_DAYS, (end - 1) // USER_BLOCK_DAYS + 1):  # each in the order of its users
+        start, until = block * USER_BLOCK_DAYS, (block + 1) * USER_BLOCK_DAYS
+        cut = [*([u.day >= first] if start < first else []), *([u.day < end] if end < until else [])]
+        part = select(u.user, *summed(sums)).where(u.zone == zone_id(period.zone), u.block == block, *cut)
+        parts.append(part.group_by(u.user))
+    every = union_all(*parts).subquery("blocks")
+    return select(every.c.user, *summed({label: every.c[label] for label in sums})).group_by(every.c.user)
