@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from collector.core.outcomes import Outcome
 from collector.intake.gateway.stream import Passage
+from collector.ledger.journal import segment
 from collector.settings import Limits
 from tests.gateway import inside, live
 from tests.gateway.live import LAST_CHUNK, STREAM_HEAD, USAGE_EVENT, WITHIN_S, chat, chunk, part, request_of, until
@@ -59,6 +61,36 @@ class Reluctant(inside.Asking):
         if self.messages:
             await self.willing.wait()
         await super().send(message)
+
+
+def test_what_came_with_the_end_does_not_wait_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, sync = threading.Event(), segment.sync_data
+
+    def slow(fd: int) -> None:
+        synced.wait(WITHIN_S)
+        sync(fd)
+
+    async def main() -> None:
+        sent = STREAM_HEAD + chunk(part("first")), chunk(part("last word") + END) + LAST_CHUNK
+        goes_on = asyncio.Event()
+
+        async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(sent[0])
+            await goes_on.wait()
+            writer.write(sent[1])
+
+        async with live.gateway(tmp_path, Provider(script)) as gateway:
+            reader, writer = await gateway.connect(request_of(chat(stream=True)))
+            await asyncio.wait_for(reader.readuntil(b"first"), WITHIN_S)
+            monkeypatch.setattr(segment, "sync_data", slow)
+            goes_on.set()
+            got = await asyncio.wait_for(reader.readuntil(b"last word"), WITHIN_S)
+            assert b"[DONE]" not in got
+            synced.set()
+            await asyncio.wait_for(reader.readuntil(live.DONE), WITHIN_S)
+            writer.close()
+
+    live.run(main)
 
 
 @pytest.mark.parametrize("begin", [b"", chunk(LARGE)], ids=["words", "a picture first"])

@@ -59,6 +59,25 @@ def test_a_client_that_sends_far_more_than_its_limit_is_told_so(tmp_path: Path, 
     live.run(main)
 
 
+def test_clients_that_go_on_sending_what_was_refused_hold_no_room_of_others(tmp_path: Path) -> None:
+    limits = Limits(max_body_bytes=4000, max_concurrent_calls=5)
+
+    async def main() -> None:
+        async with live.gateway(tmp_path, Provider(plain(ANSWER)), limits=limits) as gateway:
+            lines = [b"POST /v1/chat/completions HTTP/1.1", b"Host: 127.0.0.1", b"Content-Type: application/json"]
+            head = b"\r\n".join([*lines, b"Content-Length: 40000000", b"", b"x"])
+            refused = [await gateway.connect(head) for _ in range(5)]
+            for reader, _ in refused:
+                assert b" 413 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), live.WITHIN_S)
+            for _, writer in refused:
+                writer.write(b"x")
+            assert (await gateway.ask(live.chat())).status == 200
+            for _, writer in refused:
+                writer.close()
+
+    live.run(main)
+
+
 def test_headers_over_their_limit_are_refused(tmp_path: Path) -> None:
     async def run() -> None:
         async with inside(tmp_path, limits={"max_header_bytes": 300}) as gateway:

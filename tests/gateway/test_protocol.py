@@ -180,6 +180,35 @@ def test_nothing_is_written_to_a_client_that_has_gone() -> None:
     assert spoken(request(), app=late, use=protocols.append).written == []
 
 
+def test_the_end_of_a_stream_goes_out_before_what_its_client_sends_is_looked_at() -> None:
+    async def main() -> None:
+        transport, goes_on = Transport(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            client = Client(scope, receive, send)
+            await client.body(Limits(), 1.0)
+            await client.start(200, [TEXT], b"first ")
+            await goes_on.wait()
+            await client.last(b"the end")
+            protocol.data_received(b"\x00garbage\r\n\r\n")
+
+        config = uvicorn.Config(app, http=Protocol, ws="none", log_level="critical")
+        config.load()
+        state = ServerState()
+        protocol = Protocol(config, state, {})
+        protocol.connection_made(transport)
+        other = asyncio.ensure_future(asyncio.sleep(5))
+        state.tasks.add(other)
+        protocol.data_received(request(b"1"))
+        await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.sleep(0.01)
+        other.cancel()
+        assert b"the end" in b"".join(transport.written)
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_is_to_be_written_soon_goes_out_before_the_server_stops() -> None:
     async def last(client: Client, body: bytes) -> None:
         await echo(client, body)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from collector.intake.gateway import answer
 from collector.intake.gateway.answer import Seen
 from collector.intake.gateway.operations import OPERATIONS
-from collector.intake.gateway.sse import Cutter
+from collector.intake.gateway.sse import Cutter, Run, data_of
 from collector.intake.gateway.stream import Passage
 from collector.settings import Limits
-from tests.gateway.heard import heard
+from tests.gateway.heard import data_in, heard
 
 CHAT = next(operation for operation in OPERATIONS if operation.name == "chat")
 MESSAGES = next(operation for operation in OPERATIONS if operation.name == "messages")
@@ -92,9 +92,39 @@ def test_events_are_cut_the_same_however_they_come(sent: bytes, cuts: list[int])
     for cut in [*sorted(cuts), len(sent)]:
         out += cutter.feed(sent[at:cut]) if cut > at else b""
         at = max(at, cut)
-    assert out == whole.feed(sent)
-    assert (cutter.held_bytes, cutter.take_rest()) == (whole.held_bytes, whole.take_rest())
+    whole_out = whole.feed(sent)
+    assert data_in(out) == data_in(whole_out)  # which side of a cut an empty line falls on is all the same
+    assert out + cutter.take_rest() == whole_out + whole.take_rest() == sent
     assert cutter.held_bytes == 0
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_events_are_found_in_their_run(newline: str) -> None:
+    sent = stream(STREAMS["text"], newline, comments=newline != "\n")
+    run = Run(sent)
+    found = [sent[start:end] for start, end in map(run.span, range(len(run.data)))]
+    assert [data_of(event) for event in found] == run.data == data_in(sent)
+    assert newline != "\n" or b"".join(found) == sent
+
+
+def test_an_error_among_odd_events_is_held_back_all_the_same() -> None:
+    word = json.dumps(WORDS[0]).encode()
+    passage = Passage(CHAT, "openai.chat", Limits(), False, None)
+    passage.feed(b"data: " + word + b"\n\n")
+    odd = (
+        b'data:\n\ndata: {"error":{"message":"key sk-secret"}}\n\ndata: ' + word + word + b"\n\ndata: " + word + b"\n\n"
+    )
+    assert b"sk-secret" not in passage.feed(odd)
+    assert passage.faulty
+
+
+def test_usage_in_pieces_is_bounded_however_many_come() -> None:
+    passage = Passage(MESSAGES, MESSAGES.usage_shape, Limits(), False, None)
+    for n in range(2_000):
+        passage.feed(b'data: {"type":"message_delta","usage":{"output_tokens":%d,"k%d":1}}\n\n' % (n, n))
+    assert passage.seen.usage is not None
+    assert passage.seen.usage["output_tokens"] == 1_999
+    assert len(passage.seen.usage) < 1_000
 
 
 def test_an_event_as_large_as_a_picture_goes_on_and_costs_no_more_than_its_bytes() -> None:

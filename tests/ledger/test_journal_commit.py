@@ -231,6 +231,25 @@ def test_who_waits_in_the_turn_in_which_all_stops_is_released_too(tmp_path: Path
     asyncio.run(main())
 
 
+def test_who_waits_when_the_last_sync_fails_is_told_so(tmp_path: Path, disk: Disk) -> None:
+    writer = Writer(tmp_path, "gateway", tick_s=60)
+
+    def stop() -> None:
+        disk.failure = OSError(5, "Input/output error")
+        with pytest.raises(JournalFailed):
+            writer.stop()
+
+    async def main() -> None:
+        writer.open(call(2))
+        writer.close(writer.open(call(1)), call(1))
+        waiting = asyncio.ensure_future(writer.settled())
+        asyncio.get_running_loop().call_soon(stop)
+        with pytest.raises(JournalFailed):
+            await asyncio.wait_for(waiting, 10)
+
+    asyncio.run(main())
+
+
 def test_after_a_failed_sync_new_calls_are_durable_in_a_new_segment(tmp_path: Path, disk: Disk) -> None:
     writer = Writer(tmp_path, "gateway", tick_s=0.01)
     disk.failure = OSError(5, "Input/output error")

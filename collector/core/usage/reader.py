@@ -109,11 +109,14 @@ def _word(body: Mapping[str, Any], path: str) -> str | None:
     return clip(text.lower()) if isinstance(text, str) else None
 
 
+_MOST_MEMBERS = 256  # of a usage object in pieces, many times what any provider states
+
+
 def merge_stream_usage(shape: str, earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> Mapping[str, Any]:
     """The usage of a stream after one more usage object: the last one wins.
 
     Where a shape states cumulative pieces (Anthropic's message_start and message_delta) they are laid over each
-    other, and an absent, null or zero count does not undo an earlier one.
+    other, and an absent, null or zero count does not undo an earlier one; past _MOST_MEMBERS none is added.
     """
     if not earlier or not later:
         return later or earlier or {}
@@ -126,7 +129,7 @@ def _overlaid(earlier: Mapping[str, Any], later: Mapping[str, Any], depth: int) 
         before = merged.get(key)
         if isinstance(before, dict) and isinstance(value, dict) and depth:
             merged[key] = _overlaid(before, value, depth - 1)
-        elif value or before is None:
+        elif (value or before is None) and (key in merged or len(merged) < _MOST_MEMBERS):
             merged[key] = value
     return merged
 

@@ -195,7 +195,7 @@ def _says_nothing_new(seen: Seen, part: _Part) -> bool:
 def _read_parts(data: Sequence[bytes]) -> Sequence[_Part | None]:
     """All at once where each is one line of the usual types, else one by one."""
     try:
-        parts = _part_decoder.decode_lines(b"\n".join(data))
+        parts = _part_decoder.decode_lines(b"\n".join(data)) if all(map(bytes.strip, data)) else []
     except UNREADABLE:
         parts = []
     return parts if len(parts) == len(data) else [_read_part(each) for each in data]

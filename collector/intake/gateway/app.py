@@ -229,11 +229,10 @@ async def _tell(client: Client, problem: Problem, shape: str, call_id: str | Non
         headers.append((b"x-callmeter-call-id", call_id.encode()))
     body = body_of(problem, shape)
     with contextlib.suppress(ClientGone):
-        if problem.code == "payload_too_large":
-            return await client.answer_early(problem.status, headers, body)
         if problem.code in _CLOSING:
-            headers.append((b"connection", b"close"))
-        await client.answer(problem.status, headers, body)
+            await client.answer_early(problem.status, headers, body)
+        else:
+            await client.answer(problem.status, headers, body)
 
 
-_CLOSING = frozenset({"timeout", "headers_too_large"})  # what may follow is no request
+_CLOSING = frozenset({"timeout", "payload_too_large", "headers_too_large"})

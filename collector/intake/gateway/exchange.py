@@ -1,7 +1,6 @@
 """The client's side of one request over raw ASGI, and the one way in which a running call is cut short."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -17,7 +16,6 @@ Send = Callable[[Message], Awaitable[None]]
 HeaderList = list[tuple[bytes, bytes]]
 
 LINE = "callmeter.line"  # the extension of a scope that is its `outlet.Line`
-LINGER_S, LINGER_IDLE_S = 30.0, 2.0
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -145,26 +143,12 @@ class Client:
         self.sent = True
 
     async def answer_early(self, status: int, headers: HeaderList, body: bytes) -> None:
-        """A whole answer to a request that is still being sent, which is then read to its end, and forgotten.
-
-        A connection that is closed while its client sends is reset, and most clients then never see the answer.
-        Reading on ends after LINGER_S, or when nothing has come for LINGER_IDLE_S. Raises ClientGone.
-        """
-        headers = [*headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close"), *self.also]
-        self.status = status
-        await self._out({"type": "http.response.start", "status": status, "headers": headers})
-        await self._out({"type": "http.response.body", "body": body, "more_body": True})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                await self._forget_rest()
-        await self.last(b"")
-
-    async def _forget_rest(self) -> None:
-        while True:
-            async with asyncio.timeout(LINGER_IDLE_S):
-                message = await self._receive()
-            if not message.get("more_body"):
-                return
+        """A whole answer, the last one to this client: what it goes on to send is not wanted. Raises ClientGone."""
+        early = [*headers, (b"content-length", b"%d" % len(body)), *self.also]
+        if self._line is not None and self._line.write_early(status, early, body):
+            self.status, self.sent = status, True
+        else:
+            await self.answer(status, [*headers, (b"connection", b"close")], body)
 
     async def _out(self, message: Message) -> None:
         try:

@@ -5,16 +5,21 @@ with it.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from collector.intake.gateway.outlet import Outlet
 from collector.intake.gateway.stream import Passage
 from collector.intake.gateway.upstream import Answer, UpstreamFailed
 
+REST_WAIT_S = 0.005  # for a record to be on the disk
+
 
 class Flow:
     """Runs until the passage has ended, the answer has, or the call is cut short.
 
-    `rest` is what came with the end: it goes out with the event that ends the stream, once that may go.
+    `rest` is what came with the end and was not sent on yet: it goes out together with the event that ends the stream,
+    unless that has to wait for long.
     """
 
     __slots__ = ("_answer", "_ended", "_outlet", "_passage", "rest")
@@ -47,17 +52,39 @@ class Flow:
         try:
             out = self._passage.feed(chunk)
             if self._passage.ended:
-                self.rest = out
+                self._take_last(out)
                 self._end(None)
             elif out:
                 self._outlet.write(out)
         except Exception as error:  # of our own: told to the task, which would not hear of it otherwise
             self._end(error)
 
+    @contextmanager
+    def keeping_rest(self) -> Iterator[None]:
+        """Within it `rest` is kept for REST_WAIT_S; it is sent on then, and where this is cut short."""
+        slow = asyncio.get_running_loop().call_later(REST_WAIT_S, self._send_rest)
+        try:
+            yield
+        except BaseException:
+            self._send_rest()
+            raise
+        finally:
+            slow.cancel()
+
+    def _send_rest(self) -> None:
+        if self.rest:
+            self._outlet.write(self.rest)
+            self.rest = b""
+
+    def _take_last(self, out: bytes) -> None:
+        self.rest = out
+        if not self._outlet.writes_late:
+            self._send_rest()
+
     def _end(self, error: Exception | None) -> None:
         self._answer.stop()
         if self._ended.done():
             return
         if error is None and not self._passage.ended:
-            self.rest = self._passage.finish()
+            self._take_last(self._passage.finish())
         self._ended.set_result(error)

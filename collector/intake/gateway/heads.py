@@ -10,6 +10,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from collector.intake.gateway.errors import Problem, body_of
+from collector.intake.gateway.lingering import Lingering
 from collector.intake.gateway.operations import status_told, surface_of
 from collector.settings import Limits
 
@@ -39,6 +40,7 @@ class Guarded(HttpToolsProtocol):
     _is_in_head = False
     _head_bytes = 0
     _overdue: asyncio.TimerHandle | None = None
+    _lingering: Lingering | None = None
 
     @classmethod
     def within(cls, limits: Limits) -> "type[Guarded]":
@@ -52,8 +54,17 @@ class Guarded(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._head_came()
+        if self._lingering is not None:
+            self._lingering.end()
+
+    def linger(self) -> None:
+        """The last answer is written: close once its client has had the time to see it."""
+        if self._lingering is None and not self.transport.is_closing():
+            self._lingering = Lingering(self.loop, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            return self._lingering.forget(len(data))
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -105,13 +116,17 @@ class Guarded(HttpToolsProtocol):
         """Say why and hang up; without a word where an answer has begun."""
         self._head_came()
         cycle = self.cycle
-        has_begun = cycle is not None and cycle.response_started and not cycle.response_complete
+        is_running = cycle is not None and not cycle.response_complete
+        has_begun = is_running and cycle.response_started
         if not has_begun and not self.transport.is_closing():
             surface = surface_of(getattr(self, "url", b"").decode("latin-1"))
             body = body_of(problem, surface.error_shape)
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status_told(surface, None, problem.status)] + head + body)
-        self.transport.close()
+        if is_running:
+            self.transport.close()
+        else:
+            self.linger()
 
     def _decline(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 with a request that offers another protocol (RFC 9110, 7.8), and hang up after it."""

@@ -21,6 +21,9 @@ class Line(Protocol):
     def write_whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer; False, with nothing written, where that has to go through `send`."""
 
+    def write_early(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Write a whole answer to a request that is still being sent, and read no other; False as above."""
+
     def write_start(self, status: int, headers: Headers, piece: bytes) -> bool:
         """Write a head and the first piece of a body of unknown length; False as above."""
 
@@ -35,7 +38,12 @@ class Line(Protocol):
 
 
 class Outlet(Protocol):
-    """`write` never waits; `carry` does, until the stream has `ended` and all of it has gone on its way."""
+    """`write` never waits; `carry` does, until the stream has `ended` and all of it has gone on its way.
+
+    `writes_late`: what is written once `carry` has ended still goes out.
+    """
+
+    writes_late: bool
 
     def write(self, body: bytes) -> None: ...
 
@@ -46,6 +54,7 @@ class Outlet(Protocol):
 class Direct:
     """Writes on the server's line."""
 
+    writes_late = True
     __slots__ = ("_line", "write")
 
     def __init__(self, line: Line) -> None:
@@ -62,6 +71,8 @@ class Direct:
 
 class Queued:
     """Keeps pieces until ASGI's `send` takes them."""
+
+    writes_late = False
 
     __slots__ = ("_changed", "_hold", "_kept", "_more", "_pieces")
 

@@ -38,6 +38,19 @@ class RequestLine:
         self._complete()
         return True
 
+    def write_early(self, status: int, headers: Headers, body: bytes) -> bool:
+        cycle = self._cycle
+        if not cycle.more_body or cycle.waiting_for_100_continue:  # nothing more comes
+            return False
+        head = self._head(status, headers)
+        if head is None:
+            return False
+        cycle.keep_alive = False
+        self._protocol.write(b"%bconnection: close\r\n\r\n%b" % (head, body))
+        self._complete()
+        self._protocol.linger()
+        return True
+
     def write_start(self, status: int, headers: Headers, piece: bytes) -> bool:
         head = self._head(status, (*headers, _CHUNKED))
         if head is None:
@@ -54,7 +67,7 @@ class RequestLine:
         cycle = self._cycle
         if not cycle.chunked_encoding or cycle.response_complete or not self._is_free() or not piece:
             return False
-        self._protocol.write_soon(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
+        self._protocol.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece))
         self._complete()
         return True
 

@@ -80,6 +80,7 @@ class Relay:
         self._planned = planned
         self._attempts: list[Attempt] = []
         self._trial: Trial | None = None
+        self._flow: Flow | None = None
         self._over: tuple[Trial, Call] | None = None
         self._is_closed = False
 
@@ -196,11 +197,11 @@ class Relay:
         passed = [pair for pair in to_client(answer.raw_headers) if pair[0] != b"content-type"]
         headers = [*self._identified(trial.route), EVENT_STREAM, NO_CACHE, *passed]
         await client.start(answer.status, headers, trial.head)
-        flow = Flow(answer, trial.passage, client.outlet())
+        self._flow = flow = Flow(answer, trial.passage, client.outlet())
         failed = await flow.run()
-        await self._end_stream(trial, failed, flow.rest)
+        await self._end_stream(trial, flow, failed)
 
-    async def _end_stream(self, trial: Trial, failed: UpstreamFailed | None, rest: bytes) -> None:
+    async def _end_stream(self, trial: Trial, flow: Flow, failed: UpstreamFailed | None) -> None:
         """Everything but the last event, and the rest before it, has gone out: write the record, then send them."""
         assert trial.answer is not None
         assert trial.passage is not None
@@ -213,12 +214,16 @@ class Relay:
             failed = UpstreamFailed("malformed", "malformed_event")
         trial.end(_facts_of_stream(trial, seen, failed))
         try:
-            await self._close(trial, seen, self._client.status)
-            await self._client.last(rest + ((not failed and passage.terminal) or self._error_event(trial)))
+            with flow.keeping_rest():
+                await self._close(trial, seen, self._client.status)
+            await self._send_last((not failed and passage.terminal) or self._error_event(trial))
             await self._read_to_end(trial)
         except BaseException:
             trial.answer.drop()
             raise
+
+    async def _send_last(self, event: bytes) -> None:
+        await self._client.last(self._flow.rest + event if self._flow else event)
 
     async def _read_to_end(self, trial: Trial) -> None:
         """A connection is kept only when its answer was read to the end, which mostly follows the terminal event."""
@@ -262,7 +267,7 @@ class Relay:
                 if self._client.status is None:
                     await self._answer(problem, trial.route)
                 else:
-                    await self._client.last(self._event_of(problem, trial))
+                    await self._send_last(self._event_of(problem, trial))
 
     async def _wait_for_usage(self, trial: Trial) -> bool:
         """After a finish reason a stream is read on for its usage. Whether there was a finish reason."""

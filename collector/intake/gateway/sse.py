@@ -4,6 +4,7 @@ The rules of lines, comments and data are the WHATWG standard's (HTML, section 9
 """
 
 import re
+from itertools import accumulate, pairwise
 
 DONE = b"[DONE]"  # the data with which a chat's stream ends; OpenRouter sends it after the end of others too
 _END_OF_EVENT = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
@@ -75,7 +76,7 @@ class Run:
 
     def __init__(self, events: bytes) -> None:
         self.events = events
-        self._spans: list[tuple[int, int]] | None = None  # None: nothing but one line of data in each event
+        self._spans: list[tuple[int, int]] | None = None  # not asked for yet, of events with one line of data each
         plain = _plain_data(events)
         if plain is None:
             plain, self._spans, end = [], [], 0
@@ -88,10 +89,10 @@ class Run:
 
     def span(self, n: int) -> tuple[int, int]:
         """Where the event with the n-th data begins and ends."""
-        if self._spans is not None:
-            return self._spans[n]
-        start = sum(map(len, self.data[:n])) + _AROUND_DATA * n
-        return start, start + len(self.data[n]) + _AROUND_DATA
+        if self._spans is None:
+            ends = accumulate(len(data) + _AROUND_DATA for data in self.data)
+            self._spans = list(pairwise((0, *ends)))
+        return self._spans[n]
 
 
 _AROUND_DATA = len(b"data: \n\n")

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from collector.core.errors import JournalFailed
 
 Release = Callable[[JournalFailed | None], None]
-Futures = dict[asyncio.AbstractEventLoop, list["asyncio.Future[None]"]]
 
 
 class GroupCommit:
     """One thread that syncs for all who wait, and ticks once every `tick_s` seconds.
 
-    `flush` makes durable all that was appended before it is called; it raises JournalFailed. A loop hands over who
-    waits once in each of its turns, at the end: every sync costs the loop's thread a turn.
+    `flush` makes durable all that was appended before it is called; it raises JournalFailed. A loop wakes the
+    thread once in each of its turns, at the end: every sync costs the loop's thread a turn.
     """
 
     def __init__(
@@ -30,8 +29,7 @@ class GroupCommit:
         self._tick_s = tick_s
         self._wake = threading.Condition(threading.Lock())
         self._waiting: list[Release] = []
-        self._async_waiting: Futures = {}
-        self._gathering: Futures = {}  # each loop's own, in this turn
+        self._async_waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         self._stopping = False
         self._next_tick = time.monotonic() + tick_s
         self._thread: threading.Thread | None = None
@@ -39,7 +37,7 @@ class GroupCommit:
     @property
     def is_wanted(self) -> bool:
         """Whether someone waits for a sync that has not begun."""
-        return bool(self._waiting or self._async_waiting or self._gathering)
+        return bool(self._waiting or self._async_waiting)
 
     def start(self) -> None:
         """Begin to tick; does nothing when it has begun."""
@@ -67,21 +65,18 @@ class GroupCommit:
         """A future of the running loop, done when a sync that begins from now on is; it may hold JournalFailed."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        gathering = self._gathering.get(loop)
-        if gathering is None:
-            self._gathering[loop] = [future]
-            loop.call_soon(self._hand_over, loop)
-        else:
-            gathering.append(future)
+        with self._wake:
+            waiting = self._async_waiting.get(loop)
+            if waiting is None:
+                self._async_waiting[loop] = [future]
+                loop.call_soon(self._wake_thread)
+            else:
+                waiting.append(future)
         return future
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        futures = self._gathering.pop(loop)
+    def _wake_thread(self) -> None:
         with self._wake:
-            self._async_waiting.setdefault(loop, []).extend(futures)
             self._wake.notify()
-        if self._stopping:
-            self._commit()
 
     def stop(self) -> None:
         """Sync for those who still wait, then end the thread."""
