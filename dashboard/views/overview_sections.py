@@ -84,6 +84,7 @@ def _sections(
     def tokens() -> None:
         _tokens(first["tokens"].rows, axis, group, series)
         if not its.is_new:
+            later()  # asked here, so that the browser has the first chart to itself for as long as that takes
             above()
 
     yield tokens
