@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from collector.intake.gateway.answer import Fault, Seen, fault_of, is_error
+from collector.intake.gateway.following import EventFollower
 from collector.intake.gateway.lenient import NULL, reader, usage_of
-from collector.intake.gateway.sse import DONE
 
 FAILED, ERROR = "response.failed", "error"
 END_TYPES = (b"response.completed", b"response.incomplete")  # a failed one is an error
@@ -77,20 +77,12 @@ def read_plain(body: bytes, shape: str) -> Seen:
     return seen
 
 
-class Follower:
-    """Reads a stream as it passes; `seen` is what it has said up to now."""
+class Follower(EventFollower):
+    """Reads a stream as it passes."""
 
-    __slots__ = ("_shape", "seen")
+    __slots__ = ()
 
-    def __init__(self, shape: str) -> None:
-        self.seen = Seen()
-        self._shape = shape
-
-    def follow(self, data: list[bytes]) -> list[int]:
-        """Read the data of the next events. Gives the places of those that are, or may be, more than text."""
-        return [n for n, each in enumerate(data) if each != DONE and not self._is_text(each)]
-
-    def _is_text(self, data: bytes) -> bool:
+    def is_text(self, data: bytes) -> bool:
         seen, event = self.seen, _event(data)
         seen.parts += 1
         if event is None:
