@@ -4,6 +4,7 @@ Figures name colours by Streamlit's own placeholders, which the browser replaces
 so one figure serves both themes. Hues follow Okabe and Ito (https://jfly.uni-koeln.de/color/).
 """
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,17 @@ _SIDEBARS = {"light": {"backgroundColor": "#f7f9fb"}, "dark": {"backgroundColor"
 
 
 def streamlit_config() -> dict[str, Any]:
-    """Streamlit's options by dotted name: the two themes, and nothing that calls home or shows the inside."""
+    """Streamlit's options by dotted name: the two themes, and nothing that calls home or shows the inside.
+
+    No message is large enough to be kept in the browser: it forgets what was not shown for three runs, and what a
+    request that is on its way says it has can be gone when the answer names it. Then it would end the connection.
+    """
     options: dict[str, Any] = {
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "client.toolbarMode": "minimal",
+        "global.minCachedMessageSize": sys.maxsize,
         "logger.level": "warning",
         "runner.magicEnabled": False,
         "runner.postScriptGC": False,

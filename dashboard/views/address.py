@@ -1,18 +1,23 @@
 """The address and the controls say the same, and a page takes over what the one before it was about.
 
-The address is the truth: when it changed since the last run, the controls are set to it; when a control changed, the
+The address is the truth: when the browser went to another one, the controls are set to it; when a control changed, the
 address is. On the way to another page, whose link says nothing of it, what was chosen before goes along.
+
+With every click the browser sends the address that it shows, and while an answer is on its way that is an old one. So
+what the address is now is kept here, and one that this page had before counts only when the browser went back or forth.
 """
 
 from collections.abc import Collection, Mapping
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from collector.core.selection import DIMENSIONS
 
 COMPARE = "compare"
 SHARED = ("period", "zone", COMPARE, "group", *DIMENSIONS)
-_PAGE, _KEPT, _WRITTEN = "address_page", "address_kept", "address_written"
+MOST_PAST = 50
+_PAGE, _KEPT, _STATED, _PAST = "address_page", "address_kept", "address_stated", "address_past"
 Values = dict[str, list[str]]  # of each name of SHARED; [] where nothing is stated
 
 
@@ -21,11 +26,19 @@ def settle(page: str, names: Collection[str]) -> bool:
 
     True when the controls have to be set to the address.
     """
-    has_moved = st.session_state.get(_PAGE) != page
+    has_moved, sent = st.session_state.get(_PAGE) != page, _sent()
+    is_told = has_moved or is_history() or sent not in st.session_state[_PAST]
     if has_moved:
-        write(carried(stated(), st.session_state.get(_KEPT, {}), names))
-    st.session_state[_PAGE] = page
-    return has_moved or stated() != st.session_state.get(_WRITTEN)
+        st.session_state[_PAGE], st.session_state[_PAST] = page, []
+        sent = carried(sent, st.session_state.get(_KEPT, {}), names)
+    write(sent if is_told else {})
+    return is_told
+
+
+def is_history() -> bool:
+    """Whether the browser went back or forth."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def carried(asked: Values, kept: Mapping[str, list[str]], names: Collection[str]) -> Values:
@@ -35,6 +48,11 @@ def carried(asked: Values, kept: Mapping[str, list[str]], names: Collection[str]
 
 def stated() -> Values:
     """What the address says now."""
+    found: Values = st.session_state.get(_STATED) or _sent()
+    return found
+
+
+def _sent() -> Values:
     return {name: st.query_params.get_all(name) for name in SHARED}
 
 
@@ -45,13 +63,16 @@ def pairs() -> list[tuple[str, str]]:
 
 def write(values: Mapping[str, list[str]]) -> None:
     """Puts values into the address; an empty list takes its name out of it."""
-    for name, wanted in values.items():
+    its, past = {**stated(), **values}, st.session_state[_PAST]
+    for name, wanted in its.items():
         if st.query_params.get_all(name) != wanted:
             if wanted:
                 st.query_params[name] = wanted
             else:
                 st.query_params.pop(name, None)
-    st.session_state[_WRITTEN] = stated()
+    st.session_state[_STATED] = its
+    if its not in past:
+        st.session_state[_PAST] = [*past, its][-MOST_PAST:]
 
 
 def keep(names: Collection[str]) -> None:

@@ -13,13 +13,14 @@ KEY = "split"
 
 def stated(options: Mapping[str, str], default: str = "") -> str:
     """The group that the address names, or the default where it names none of the options."""
-    name = st.query_params.get("group", "")
+    name = next(iter(address.stated()["group"]), "")
     return name if name in options else default
 
 
 def choice(options: Mapping[str, str], chosen: str) -> None:
     """The control: names of groups, with what a screen calls them."""
-    st.session_state[KEY] = chosen
+    if st.session_state.get(KEY) != chosen:
+        st.session_state[KEY] = chosen
     st.segmented_control(
         "Split by",
         list(options),
