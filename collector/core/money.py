@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from collector.core.errors import InputError
 
 PICODOLLARS = 10**12
+MICRODOLLAR = 10**6  # in picodollars
 MAX_COST = 100_000 * PICODOLLARS  # of one call: the sums of a cell stay whole numbers that a database holds
 _EXACT = Context(prec=80)
 

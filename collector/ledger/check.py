@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import Table
 
 from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.money import MICRODOLLAR
 from collector.core.outcomes import OUTCOMES_BY_CODE
 from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, day_bounds, day_number, format_day
 from collector.core.prices import PriceSet, price_usage
@@ -73,7 +74,7 @@ def _finders(connection: Connection, span: Span, progress: Progress | None) -> I
     yield _users(connection, span)
     yield _prices(connection, span)
     yield _totals(connection, span)
-    yield _user_totals(connection, span)
+    yield _user_spans(connection, span)
     yield _rows(connection, span, progress)
     yield _attempts(connection, span)
     yield broken_chains(connection, span)
@@ -201,19 +202,30 @@ def _totals(connection: Connection, span: Span) -> Iterator[str]:
             yield f"{format_day(key[1])} in {declared.get(key[0], key[0])}, totals by {dimension or 'day'}, {sentence}"
 
 
-def _user_totals(connection: Connection, span: Span) -> Iterator[str]:
-    """The short totals of users against the user cells."""
-    within, keys = span.wider(1).within("day"), _keys_of(schema.user_totals)
-    sides = (" + ".join(METERS[name].column for name in side) for side in (INPUT_TOKENS, OUTPUT_TOKENS))
-    sums = ("calls", "CASE WHEN reason != 0 THEN calls ELSE 0 END", *sides, "cost")
-    summed = ", ".join(f"sum({sql})" for sql in sums)
-    place = f"zone, day / {schema.USER_BLOCK_DAYS}, user, day"
-    cells = _Side("the cells", f"SELECT {place}, {summed} FROM user_days WHERE {within} GROUP BY 1, 2, 3, 4")
-    columns = _columns((*keys, *schema.USER_SUMS))
-    totals = _Side("the user's total", f"SELECT {columns} FROM user_totals WHERE {within}")
+def _user_spans(connection: Connection, span: Span) -> Iterator[str]:
+    """The spans of users against the user cells."""
+    keys, within = _keys_of(schema.user_spans), span.wider(1).in_steps(max(schema.USER_SPANS)).within("day")
+    spans = _Side("the span", f"SELECT {_columns((*keys, *schema.USER_SUMS))} FROM user_spans WHERE {within}")
+    cells = _Side("the cells", " UNION ALL ".join(_of_users(days, within) for days in schema.USER_SPANS))
     declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
-    for key, sentence in _differences(connection, cells, totals, keys, schema.USER_SUMS):
-        yield f"{format_day(key[3])} in {declared.get(key[0], key[0])}, {sentence}"
+    for key, sentence in _differences(connection, cells, spans, keys, schema.USER_SUMS):
+        zone, days, day = declared.get(key[0], key[0]), key[1], format_day(key[2])
+        yield f"{day} in {zone}, span of {days}, {sentence}"
+
+
+def _of_users(days: int, within: str) -> str:
+    """The sums of user cells by spans of so many days; a negative cost is some microdollars and what exceeds them."""
+    tokens = (" + ".join(METERS[name].column for name in side) for side in (INPUT_TOKENS, OUTPUT_TOKENS))
+    counts = ("calls", "CASE WHEN reason != 0 THEN calls ELSE 0 END", *tokens)
+    sums = (*counts, f"cost / {MICRODOLLAR}", f"cost % {MICRODOLLAR}")
+    summed = ", ".join(f"sum({sql}) AS {name}" for sql, name in zip(sums, schema.USER_SUMS, strict=True))
+    carried = f"(picodollars / {MICRODOLLAR} - (picodollars % {MICRODOLLAR} < 0))"
+    cost = f"microdollars + {carried}, picodollars - {carried} * {MICRODOLLAR}"
+    return (
+        f'SELECT zone, {days}, first_day, "user", {_columns(schema.USER_SUMS[:-2])}, {cost} FROM'
+        f' (SELECT zone, day / {days} * {days} AS first_day, "user", {summed} FROM user_days WHERE {within}'
+        " GROUP BY 1, 2, 3)"
+    )
 
 
 def _each_day(connection: Connection, span: Span, table: Table) -> Iterator[tuple[str, int, int, int, int]]:

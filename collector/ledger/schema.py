@@ -186,13 +186,14 @@ price_days = _cell("price_days", "zone", "day", "price", "unpriced", "provider",
 DIMENSION_CODES = {"": 0, "model": 1, "provider": 2, "app": 3, "key": 4, "user": 5}
 day_totals = _cell("day_totals", "zone", "dimension", "day", "value", "reason", "outcome")
 
-# Users once more, with the little that ranks them, one user's days of a block (of USER_BLOCK_DAYS) side by side.
-USER_BLOCK_DAYS = 32
-USER_SUMS = ("calls", "unpriced_calls", "tokens_in", "tokens_out", "cost")
-user_totals = Table(
-    "user_totals",
+# Users once more, with the little that ranks them, in spans of so many days, each of which begins at a multiple of its
+# length. The cost is whole microdollars and what exceeds them: in picodollars alone it may be more than 64 bits hold.
+USER_SPANS = (1, 8)
+USER_SUMS = ("calls", "unpriced_calls", "tokens_in", "tokens_out", "microdollars", "picodollars")
+user_spans = Table(
+    "user_spans",
     metadata,
-    *(Column(key, Integer, primary_key=True, autoincrement=False) for key in ("zone", "block", "user", "day")),
+    *(Column(key, Integer, primary_key=True, autoincrement=False) for key in ("zone", "days", "day", "user")),
     *(Column(name, BigInteger, nullable=False) for name in USER_SUMS),
     sqlite_with_rowid=False,
 )

@@ -24,6 +24,10 @@ class Span(NamedTuple):
         """With some days more at both ends."""
         return self if self == WHOLE else Span(self.first - days, self.end + days)
 
+    def in_steps(self, days: int) -> "Span":
+        """With what is missing to begin and to end at a multiple of so many days."""
+        return self if self == WHOLE else Span(self.first // days * days, -(-self.end // days) * days)
+
     def within(self, column: str, per_day: int = 1) -> str:
         """SQL that holds for the days of a column that counts so many units a day."""
         return "1" if self == WHOLE else f"{column} >= {self.first * per_day} AND {column} < {self.end * per_day}"

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 import pandas as pd
 
+from collector.core.money import MICRODOLLAR
 from collector.core.selection import Selection, to_query
 from dashboard import texts
 from dashboard.frames.model import APP_LINK, web_address
@@ -34,7 +35,7 @@ def used(rows: Sequence[Any], dimension: str) -> dict[str, Used]:
 
 
 def _spend(row: Any) -> int | None:
-    return row.microdollars * 10**6 + row.picodollars if row.calls > row.unpriced_calls else None
+    return row.microdollars * MICRODOLLAR + row.picodollars if row.calls > row.unpriced_calls else None
 
 
 def calls_path(selection: Selection, name: str) -> str:

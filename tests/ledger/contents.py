@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from collector.core.calls import Call
 
 _NAMED = ("model", "provider", "app", "key", "user", "reason", "zone", "source", "session", "tags", "service_tier")
-_CELLS = ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_totals", "health")
+_CELLS = ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_spans", "health")
 _ZONE_GRAIN = 10  # smaller grains are no names
 
 

@@ -24,7 +24,7 @@ from tests.ledger.test_merge import records
 from tests.stored import store
 from tests.tables import calls, instant
 
-CELLS = ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_totals", "health")
+CELLS = ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_spans", "health")
 SUMS = ("calls", "input_tokens", "output_tokens", "cost")
 DAY_US = 86_400_000_000
 

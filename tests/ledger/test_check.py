@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from collector.ledger.check import SHOWN, check
 from collector.ledger.journal import Writer
 from collector.ledger.questions.books import Account, Tails, account
+from collector.ledger.schema import USER_SUMS
 from tests.stored import store
 from tests.tables import call, calls
 
@@ -49,10 +50,19 @@ CASES = {
         "totals by user, user ann ok: the cells say calls 1, the total says 0",
     ],
     "UPDATE day_totals SET cost = 0 WHERE dimension = 0": ["totals by day, ok: the cells say cost"],
-    "UPDATE user_totals SET tokens_in = 9 WHERE user > 0": [
-        "2026-10-01 in UTC, user ann: the cells say tokens_in 1000, the user's total says 9",
+    "UPDATE user_spans SET tokens_in = 9 WHERE user > 0 AND days = 1": [
+        "2026-10-01 in UTC, span of 1, user ann: the cells say tokens_in 1000, the span says 9",
     ],
-    "UPDATE user_totals SET unpriced_calls = 0": ["the cells say unpriced_calls 1, the user's total says 0"],
+    **{
+        f"UPDATE user_spans SET {name} = {name} + 1 WHERE user > 0 AND days = {days}": [
+            f"{first} in Europe/Berlin, span of {days}, user ann: the cells say {name} "
+        ]
+        for days, first in ((1, "2026-10-01"), (8, "2026-09-24"))
+        for name in USER_SUMS
+    },
+    "DELETE FROM user_spans WHERE days = 8 AND user = 0": ["the cells say calls 4, the span says 0"],
+    "UPDATE user_spans SET day = day + 8 WHERE days = 8 AND user > 0": ["2026-10-02 in UTC, span of 8, "],
+    "UPDATE user_spans SET days = 9 WHERE days = 8": ["2026-09-24 in UTC, span of 9, "],
     "UPDATE health SET ok = ok + 1 WHERE grain = 1": [
         "health, grain 1, bucket 497460, model m provider openai: the calls say ok 1, the cell 2",
     ],

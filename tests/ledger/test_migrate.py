@@ -21,6 +21,7 @@ from tests.stored import store
 from tests.tables import calls
 
 REVISIONS = migrate.revisions()
+REPLACED = {"user_totals"}  # tables of cells in whose place a later revision made another one
 VIEWS = {
     "v_calls": """
         id started_at source origin_id operation model served_model provider app key user streamed outcome http_status
@@ -98,13 +99,14 @@ def test_from_every_revision_with_data_in_it_every_total_stays(revision: str, tm
     old.dispose()
     migrate.migrate(url_of(tmp_path))
     after = totals(open_ledger(url_of(tmp_path)))
-    assert {name: after[name] for name in before} == before
+    stayed = {name: total for name, total in before.items() if name.split(".")[0] not in REPLACED}
+    assert {name: after[name] for name in stayed} == stayed
     assert before["calls"] == 3
     assert before["calls.cost"] == before["spend"] > 0
 
 
 @pytest.mark.parametrize(
-    ("table", "revision"), [("day_totals", "0010"), ("price_days", "0012"), ("user_totals", "0014")]
+    ("table", "revision"), [("day_totals", "0010"), ("price_days", "0012"), ("user_spans", "0015")]
 )
 def test_cells_that_a_migration_makes_are_those_that_ingest_keeps(table: str, revision: str, tmp_path: Path) -> None:
     told = "12:00 openai m 1000/200 ok app=shop user=ann\n13:00 openai nobody 1/1 ok\n23:30 dear m 1/1 ok app=blog"

@@ -62,7 +62,7 @@ def test_old_calls_go_and_every_sum_stays(tmp_path: Path) -> None:
     after = contents(engine)
     assert (report.calls, report.before) == (3, parse_day("2026-11-20"))
     assert started(engine)[0] == "2026-11-30T12:00:00.000000Z"
-    for table in ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_totals", "health"):
+    for table in ("usage_quarters", "usage_days", "user_days", "price_days", "day_totals", "user_spans", "health"):
         assert after[table] == before[table]
     assert check(engine, tmp_path / "journal") == []
 

@@ -73,7 +73,7 @@ def of_zone(engine: Engine, zone: str, *tables: str) -> dict[str, list[dict[str,
     found = contents(engine)
     return {
         table: [row for row in found[table] if row["grain" if table == "health" else "zone"] == zone]
-        for table in tables or ("usage_days", "user_days", "price_days", "day_totals", "health")
+        for table in tables or ("usage_days", "user_days", "price_days", "day_totals", "user_spans", "health")
     }
 
 

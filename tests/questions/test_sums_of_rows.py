@@ -4,13 +4,24 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
 from collector.core.outcomes import Outcome
-from collector.core.periods import QUARTER_S, SECOND_US, Period, day_number, parse_period
+from collector.core.periods import (
+    QUARTER_S,
+    SECOND_US,
+    Period,
+    day_number,
+    days_period,
+    format_day,
+    parse_day,
+    parse_period,
+)
 from collector.core.selection import Selection
+from collector.ledger.check import check
 from collector.ledger.questions import items, spend, usage
 from collector.ledger.questions.ask import declared_zones, rows
 from collector.ledger.questions.leading import LEADERS
@@ -127,6 +138,41 @@ def test_names_are_the_sums_of_their_rows(calls, period, group, chosen):
         assert found == told
         assert len(found) == len(answer)
         engine.dispose()
+
+
+FIRST = parse_day("2026-09-01")
+SPREAD = "\n".join(
+    f"{format_day(FIRST + n * 7 % 40)}T{n % 24:02d}:30 openai {model} {n}/{n % 9} ok user=u{n % 6}"
+    for n, model in enumerate(["m", "free", "nobody"] * 70)
+)
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory):
+    """Users of forty days, and what each call adds to the sums of its own."""
+    engine = store(tmp_path_factory.mktemp("spread"), tables.calls(SPREAD))
+    return engine, [(row, amounts(row)) for row in stored(engine, Period(0, NOW_US), Selection())]
+
+
+@given(st.integers(0, 39), st.integers(1, 40), st.sampled_from(["UTC", "Europe/Berlin"]))
+@settings(max_examples=100, deadline=None)
+def test_users_of_any_days_are_the_sums_of_their_rows(spread, first, count, zone):
+    engine, told = spread
+    period = days_period(FIRST + first, FIRST + min(first + count, 40), zone)
+    pairs = [(row["user"], its) for row, its in told if period.start_us <= row["us"] < period.end_us]
+    answer = rows(engine, usage.used_by_name(Selection(group="user"), period, declared_zones(engine), LIMITS))
+    found = {row.group: [*row[2:6], row.microdollars * 10**6 + row.picodollars] for row in answer}
+    assert found == summed(pairs, ("calls", "unpriced_calls", "tokens_in", "tokens_out", "cost"))
+
+
+def test_what_a_user_costs_may_be_more_than_64_bits_hold(tmp_path):
+    most = 10**17 - 1  # of one call
+    lines = [f"2026-09-{n // 90 + 1:02d}T12:00 openai m 1/0 ok user=u cost={most}" for n in range(20 * 90)]
+    engine = store(tmp_path, tables.calls("\n".join(lines)))
+    period = parse_period("2026-09-01..2026-09-21", "UTC", NOW_US)
+    (row,) = rows(engine, usage.used_by_name(Selection(group="user"), period, declared_zones(engine), LIMITS))
+    assert row.microdollars * 10**6 + row.picodollars == 20 * 90 * most
+    assert check(engine) == []
 
 
 def test_calls_that_are_read_one_by_one_are_added_up_by_name(tmp_path):

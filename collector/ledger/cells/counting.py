@@ -8,8 +8,8 @@ from sqlalchemy.schema import Table
 from collector.ledger import schema
 from collector.ledger.cells.columns import DAY_US, DaysOf, columns_of
 from collector.ledger.cells.health import FIVE_MINUTES, HOUR_FIVES, HOURS, Events, Health, Log, Place
-from collector.ledger.cells.tables import DAY_TABLES, TABLES, USAGE_TABLES, HealthKey, add_health, add_usage
-from collector.ledger.cells.usage import Folded, Usage, usage_of
+from collector.ledger.cells.tables import TABLES, USAGE_TABLES, HealthKey, add_health, add_usage
+from collector.ledger.cells.usage import Folded, usage_of
 from collector.ledger.rows import Row
 from collector.ledger.touched import touch
 
@@ -83,25 +83,17 @@ class Cells:
             log.add_calls(columns, side.tried)
             if any(into[table] for table in USAGE_TABLES):
                 usage = usage_of(columns, self._days_of, sign)
-                for table in USAGE_TABLES:
+                for table, added in usage.items():
                     if name := into[table]:
-                        sums = schema.USER_SUMS if table is schema.user_totals else usage.names
-                        add_usage(connection, table, name, sums, self._usage_rows(table, usage))
+                        add_usage(connection, table, name, added.names, self._usage_rows(table, added.cells))
         for probe in side.probes:
             log.add_probe(probe)
         if name := into[schema.health]:
             add_health(connection, name, self._health(log, sign))
 
-    def _usage_rows(self, table: Table, usage: Usage) -> list[Row]:
+    def _usage_rows(self, table: Table, cells: Folded) -> list[Row]:
         if table is schema.usage_quarters:
-            return [] if self._only_days else [key + sums for key, sums in usage.quarters.items()]
-        if table is schema.user_totals:
-            rows = self._by_zone(usage.ranks)
-            return [(zone, day, day // schema.USER_BLOCK_DAYS, *rest) for zone, day, *rest in rows]
-        of_days = (usage.days, usage.users, usage.prices, usage.totals)
-        return self._by_zone(of_days[DAY_TABLES.index(table)])
-
-    def _by_zone(self, cells: Folded) -> list[Row]:
+            return [] if self._only_days else [key + sums for key, sums in cells.items()]
         return [
             (zone, key[0][n], *key[1:], *sums)
             for n, zone in enumerate(self._zones)

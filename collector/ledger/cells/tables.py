@@ -8,11 +8,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import Table
 
 from collector.core import histograms
+from collector.core.money import MICRODOLLAR
 from collector.ledger import schema
 from collector.ledger.cells.health import Health, health_of
 from collector.ledger.rows import Row
 
-DAY_TABLES = (schema.usage_days, schema.user_days, schema.price_days, schema.day_totals, schema.user_totals)
+DAY_TABLES = (schema.usage_days, schema.user_days, schema.price_days, schema.day_totals, schema.user_spans)
 USAGE_TABLES = (schema.usage_quarters, *DAY_TABLES)
 TABLES = (*USAGE_TABLES, schema.health)
 SUMS = tuple(column.name for column in schema.usage_days.columns if not column.primary_key)
@@ -22,6 +23,13 @@ HealthKey = tuple[int, int, int, int]  # grain, bucket, model, provider
 _HEALTH_KEYS = ", ".join(schema.HEALTH_KEYS)
 _HEALTH_MARKS = ", ".join("?" * len(schema.health.columns))
 _KEYS_AT_ONCE = 5_000
+
+# By column how a sum is added to what is there, where that is more than to add the two: of a cost in two parts.
+_MICRODOLLAR, _ADDED = str(MICRODOLLAR), "picodollars + excluded.picodollars"
+_WITH_CARRY = {
+    "microdollars": f"microdollars + excluded.microdollars + ({_ADDED}) / {_MICRODOLLAR}",
+    "picodollars": f"({_ADDED}) % {_MICRODOLLAR}",
+}
 
 
 def add_usage(connection: Connection, table: Table, name: str, sums: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -51,7 +59,7 @@ def _usage_sql(table: Table, name: str, sums: tuple[str, ...]) -> _UsageSql:
     keys = [f'"{name}"' for name in sorted(names, key=lambda name: name not in ("zone", "day"))]
     zeros = [column.name for column in table.columns if not column.primary_key and column.name not in sums]
     values = ["?"] * (len(keys) + len(sums)) + ["0"] * len(zeros)
-    added = ", ".join(f"{column} = {column} + excluded.{column}" for column in sums)
+    added = ", ".join(f"{column} = {_WITH_CARRY.get(column, f'{column} + excluded.{column}')}" for column in sums)
     upsert = (
         f"INSERT INTO {name} ({', '.join([*keys, *sums, *zeros])}) VALUES ({', '.join(values)})"
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import neg
 from typing import Any, NamedTuple
 
+from sqlalchemy.schema import Table
+
 from collector.core.meters import COMMON_METERS, INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.money import MICRODOLLAR
+from collector.ledger import schema
 from collector.ledger.cells.columns import Columns, Days
-from collector.ledger.schema import DIMENSION_CODES
+from collector.ledger.schema import DIMENSION_CODES, USER_SPANS, USER_SUMS
 
 Key = tuple[Any, ...]
 Sums = tuple[int, ...]
@@ -20,21 +24,18 @@ _BY_DAY_KEYS = tuple((DIMENSION_CODES[name], at) for at, name in enumerate(("", 
 _BY_USER = DIMENSION_CODES["user"]
 
 
-class Usage(NamedTuple):
-    """The sums of some calls, of what any of them states: every other sum is 0. `names` are the columns of the sums.
+class Added(NamedTuple):
+    """What some calls add to a table of cells, under the columns `names`: every other sum is 0.
 
-    The keys begin with when: a quarter-hour, or the days that hold it. After it: of quarters and days model, provider,
-    app, key, price, reason, outcome; of users user, model, provider, price, reason, outcome; of prices price, unpriced,
-    provider, model; of totals dimension, value, reason, outcome; of ranks, whose sums are those of USER_SUMS, user.
+    The keys begin with when: a quarter-hour, or the days that hold it, one in each zone. After it come the other keys
+    of the table, in its order.
     """
 
     names: tuple[str, ...]
-    quarters: Folded
-    days: Folded
-    users: Folded
-    prices: Folded
-    totals: Folded
-    ranks: Folded
+    cells: Folded
+
+
+Usage = dict[Table, Added]  # by table, of USAGE_TABLES
 
 
 def usage_of(columns: Columns, days_of: Mapping[int, Days], sign: int) -> Usage:
@@ -58,11 +59,30 @@ def with_days(names: tuple[str, ...], quarters: Folded, users: Folded, days_of: 
     keys += [(when, _BY_USER, user, reason, outcome) for when, user, _, _, _, reason, outcome in users]
     totals = folded(keys, [*list(days.values()) * len(_BY_DAY_KEYS), *users.values()])
     prices = folded(((key[0], key[5], int(key[6] != 0), key[2], key[1]) for key in days), days.values())
-    return Usage(names, quarters, days, users, prices, totals, _ranks(names, totals))
+    return {
+        schema.usage_quarters: Added(names, quarters),
+        schema.usage_days: Added(names, days),
+        schema.user_days: Added(names, users),
+        schema.price_days: Added(names, prices),
+        schema.day_totals: Added(names, totals),
+        schema.user_spans: Added(USER_SUMS, _spans(_ranks(names, totals))),
+    }
+
+
+def _spans(ranks: Folded) -> Folded:
+    """The same by span and user, with the cost in two parts."""
+    days = {when for when, _ in ranks}
+    keys: list[Key] = []
+    sums: list[Sums] = []
+    for length in USER_SPANS:
+        first = {when: tuple(day if day is None else day - day % length for day in when) for when in days}
+        keys += [(first[when], length, user) for when, user in ranks]
+        sums += ranks.values()
+    return {key: (*its, *divmod(cost, MICRODOLLAR)) for key, (*its, cost) in folded(keys, sums).items()}
 
 
 def _ranks(names: tuple[str, ...], totals: Folded) -> Folded:
-    """The sums of USER_SUMS by days and user."""
+    """By days and user calls, those without a price, tokens on both sides, and cost."""
     at = {name: n for n, name in enumerate(names)}
     given, made = ([at[column] for column in side if column in at] for side in (_TOKENS_IN, _TOKENS_OUT))
     cost = at.get("cost")

@@ -17,7 +17,7 @@ from collector.ledger.cells.counting import Cells
 from collector.ledger.cells.every import probes_of, rows_of
 from collector.ledger.cells.floor import health_floor
 from collector.ledger.cells.health import HOURS, Health, health_of
-from collector.ledger.cells.tables import SUMS, HealthKey, add_health, add_usage
+from collector.ledger.cells.tables import DAY_TABLES, SUMS, HealthKey, add_health, add_usage
 from collector.ledger.cells.usage import with_days
 from collector.ledger.pending import counted_from, set_counted_from
 from collector.ledger.pruned import ROWS_FROM, USERS_FROM, instant_of, raise_instant
@@ -99,13 +99,9 @@ def _count_cells(connection: Connection, zone: str, at: int, time: range) -> int
     keys = len(schema.usage_quarters.primary_key.columns)
     while some := found.fetchmany(_CELLS_AT_ONCE):
         usage = with_days(SUMS, {tuple(row[:keys]): tuple(row[keys:]) for row in some}, {}, days_of)
-        for table, cells in (
-            (schema.usage_days, usage.days),
-            (schema.price_days, usage.prices),
-            (schema.day_totals, usage.totals),
-        ):
-            rows = [(at, days[0], *rest, *sums) for (days, *rest), sums in cells.items()]
-            add_usage(connection, table, table.name, usage.names, rows)
+        for table in DAY_TABLES:
+            rows = [(at, days[0], *rest, *sums) for (days, *rest), sums in usage[table].cells.items()]
+            add_usage(connection, table, table.name, usage[table].names, rows)
         done += len(some)
     add_health(connection, schema.health.name, _health_from_hours(connection, zone, at, time))
     return done

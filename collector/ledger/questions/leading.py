@@ -6,17 +6,16 @@ from sqlalchemy import CompoundSelect, select, union, union_all
 
 from collector.core.periods import Period, day_number
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.terms import Number, plain, summed, zone_id
-from collector.ledger.schema import USER_BLOCK_DAYS, user_totals
+from collector.ledger.questions.terms import Number, summed, zone_id
+from collector.ledger.schema import USER_SPANS, user_spans
 
 LEADERS = 10  # so many users by tokens, and by cost, have lines of their own where a question asks for no more
-MICRODOLLAR = 1_000_000  # picodollars
 
 
 def leading_users(period: Period, most: int) -> CompoundSelect[tuple[int]]:
     """The ids of the users with most tokens and of those that cost most."""
-    u = user_totals.c
-    sums = user_sums(period, {"tokens": u.tokens_in + u.tokens_out, "cost": u.cost // plain(MICRODOLLAR)})
+    u = user_spans.c
+    sums = user_sums(period, {"tokens": u.tokens_in + u.tokens_out, "cost": u.microdollars})
     ranked = sums.cte("ranked")
     first = (
         select(ranked.c.user).order_by(ranked.c[by].desc(), ranked.c.user).limit(most) for by in ("tokens", "cost")
@@ -25,16 +24,19 @@ def leading_users(period: Period, most: int) -> CompoundSelect[tuple[int]]:
 
 
 def user_sums(period: Period, sums: Mapping[str, Number]) -> Question:
-    """Sums of columns of `user_totals` by user, over whole days in a declared zone.
-
-    Money in whole MICRODOLLARs: many days of picodollars could add up to more than an engine holds.
-    """
-    u, first, end = user_totals.c, day_number(period.start_us, period.zone), day_number(period.end_us, period.zone)
-    parts = []
-    for block in range(first // USER_BLOCK_DAYS, (end - 1) // USER_BLOCK_DAYS + 1):  # each in the order of its users
-        start, until = block * USER_BLOCK_DAYS, (block + 1) * USER_BLOCK_DAYS
-        cut = [*([u.day >= first] if start < first else []), *([u.day < end] if end < until else [])]
-        part = select(u.user, *summed(sums)).where(u.zone == zone_id(period.zone), u.block == block, *cut)
-        parts.append(part.group_by(u.user))
-    every = union_all(*parts).subquery("blocks")
+    """Sums of columns of `user_spans` by user, over whole days in a declared zone."""
+    u, zone = user_spans.c, zone_id(period.zone)
+    of_spans = select(u.user, *(value.label(label) for label, value in sums.items())).where(u.zone == zone)
+    parts = (of_spans.where(u.days == length, u.day >= first, u.day < end) for length, first, end in _spans(period))
+    every = union_all(*parts).subquery("spans")
     return select(every.c.user, *summed({label: every.c[label] for label in sums})).group_by(every.c.user)
+
+
+def _spans(period: Period) -> list[tuple[int, int, int]]:
+    """The spans that make up a period: of which length, and from which day up to which other one they begin."""
+    (single, longer), zone = USER_SPANS, period.zone
+    first, end = (day_number(us, zone) for us in (period.start_us, period.end_us))
+    begin = min(-(-first // longer) * longer, end)
+    until = max(end // longer * longer, begin)
+    spans = ((single, first, begin), (longer, begin, until), (single, until, end))
+    return [(length, start, stop) for length, start, stop in spans if start < stop]

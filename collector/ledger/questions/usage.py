@@ -10,15 +10,16 @@ from collections.abc import Collection
 from sqlalchemy import Subquery, case, func, literal_column, select
 
 from collector.core.meters import INPUT_TOKENS, METERS, OUTPUT_TOKENS
+from collector.core.money import MICRODOLLAR
 from collector.core.outcomes import OUTCOME_CODES
 from collector.core.periods import Period
 from collector.core.selection import Selection
 from collector.ledger.questions.ask import Question
 from collector.ledger.questions.by_day import per_day
 from collector.ledger.questions.cells import ENDINGS, Source, choose, chosen
-from collector.ledger.questions.leading import MICRODOLLAR, user_sums
+from collector.ledger.questions.leading import user_sums
 from collector.ledger.questions.terms import Number, plain
-from collector.ledger.schema import names, user_totals
+from collector.ledger.schema import USER_SUMS, names, user_spans
 from collector.settings import Limits
 
 CACHED_TOKENS = tuple(m.name for m in METERS.values() if m.unit == "token" and m.cache == "read")
@@ -71,9 +72,7 @@ def used_by_name(selection: Selection, period: Period, zones: Collection[str], l
     """
     source = _source(selection, period, zones, limits)
     if source.leaders is not None and not selection.users:
-        u = user_totals.c
-        its = {name: u[name] for name in ("calls", "unpriced_calls", "tokens_in", "tokens_out")}
-        sums = user_sums(period, its | _cost_parts(u.cost)).subquery("sums")
+        sums = user_sums(period, {name: user_spans.c[name] for name in USER_SUMS}).subquery("sums")
         return _with_names(sums, sums.c.user)
     calls = source.amount("calls")
     counts = {
@@ -82,14 +81,12 @@ def used_by_name(selection: Selection, period: Period, zones: Collection[str], l
         "tokens_in": source.meters(INPUT_TOKENS),
         "tokens_out": source.meters(OUTPUT_TOKENS),
     }
-    added = [func.sum(value).label(label) for label, value in (counts | _cost_parts(source.amount("cost"))).items()]
+    cost = source.amount("cost")
+    parts = {"microdollars": cost // plain(MICRODOLLAR), "picodollars": cost % plain(MICRODOLLAR)}
+    added = [func.sum(value).label(label) for label, value in (counts | parts).items()]
     key = source.key(selection.group).label("group_id")  # not the name of any column
     sums = select(key, *added).where(chosen(selection, source)).group_by(literal_column("group_id")).subquery("sums")
     return _with_names(sums, sums.c.group_id)
-
-
-def _cost_parts(cost: Number) -> dict[str, Number]:
-    return {"microdollars": cost // plain(MICRODOLLAR), "picodollars": cost % plain(MICRODOLLAR)}
 
 
 def _with_names(sums: Subquery, its_id: Number) -> Question:
