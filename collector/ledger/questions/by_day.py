@@ -21,7 +21,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Part, Source, chosen
+from collector.ledger.questions.cells import Part, Source, chosen, named_in
 from collector.ledger.questions.terms import OTHERS, Number, named, plain, summed
 
 _CALLS = "all_calls"
@@ -91,31 +91,34 @@ def _of_utc_days(
     labels = [it.name for it in columns]
     keys: list[Number] = [literal_column("group_id")] if group else []
 
-    def cells(its: Source, day: Number, *more: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-        its_columns = [_in_table(source.table, its.table, it) for it in columns]
-        found = select(day.label("day"), *its_columns, *more).where(chosen(selection, its))
-        found = found.where(*(_in_table(source.table, its.table, it) for it in only))
+    def cells(its: Source) -> Select[*tuple[Any, ...]]:
+        """The sums of all cells of a table that are chosen, by name: made once, and cut to one day after the other."""
+        found = select(*(_in_table(source.table, its.table, it) for it in columns))
+        found = found.where(*(_in_table(source.table, its.table, it) for it in only), *named_in(selection, its))
         return found.add_columns(its.key(group).label("group_id")) if group else found
 
-    def part(it: Part) -> Select[*tuple[Any, ...]]:
-        counted_in = null() if it.counted_in is None else plain(it.counted_in)
-        its = msgspec.structs.replace(source, where=it.where)
-        return cells(its, plain(it.day), counted_in.label("counted_in")).group_by(*keys)
-
     assert source.in_utc is not None
-    every = [cells(source.in_utc, source.in_utc.day).group_by(literal_column("day"), *keys)]
+    of_days, of_quarters = cells(source.in_utc).where(source.in_utc.where), cells(source).group_by(*keys)
+    day = source.in_utc.day.label("day")
+    every = [of_days.add_columns(day).group_by(literal_column("day"), *keys)]
     if source.moved:
-        moved = union_all(*map(part, source.moved)).cte("moved")
+        moved = union_all(*(_moved(of_quarters, it) for it in source.moved)).cte("moved")
         ids = [moved.c[key.name] for key in keys]
         less = ((-moved.c[label]).label(label) for label in labels)
         every += [
-            select(moved.c.day, *(moved.c[label] for label in labels), *ids),
-            select(moved.c.counted_in, *less, *ids).where(moved.c.counted_in.is_not(None)),
+            select(*(moved.c[label] for label in labels), *ids, moved.c.day),
+            select(*less, *ids, moved.c.counted_in).where(moved.c.counted_in.is_not(None)),
         ]
     parts = union_all(*every).subquery("parts")
     groups = [parts.c.day, *(parts.c[key.name] for key in keys)]
     added = [func.sum(parts.c[label]).label(label) for label in labels]
     return select(*groups, *added).group_by(*groups).having(func.sum(parts.c[_CALLS]) > 0).subquery("sums")
+
+
+def _moved(of_quarters: Select[*tuple[Any, ...]], it: Part) -> Select[*tuple[Any, ...]]:
+    """Of the sums of quarters those of a part, with its day and the one it is counted in."""
+    counted_in = null() if it.counted_in is None else plain(it.counted_in)
+    return of_quarters.where(it.where).add_columns(plain(it.day).label("day"), counted_in.label("counted_in"))
 
 
 def _in_table(of: FromClause, table: FromClause, value: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -163,8 +163,12 @@ def refuse_pruned(period: Period, from_us: int) -> None:
 
 def chosen(selection: Selection, source: Source) -> ColumnElement[bool]:
     """The condition that keeps a source's period and a selection's names."""
-    picked = [is_one_of(source.key(name), name, selection.names(name)) for name in DIMENSIONS if selection.names(name)]
-    return and_(source.where, *picked)
+    return and_(source.where, *named_in(selection, source))
+
+
+def named_in(selection: Selection, source: Source) -> list[ColumnElement[bool]]:
+    """The conditions that keep a selection's names."""
+    return [is_one_of(source.key(name), name, selection.names(name)) for name in DIMENSIONS if selection.names(name)]
 
 
 def _day_cells(table: Table, period: Period) -> Source:
