@@ -13,7 +13,6 @@ from sqlalchemy import (
     Subquery,
     func,
     literal_column,
-    null,
     select,
     union_all,
 )
@@ -21,8 +20,9 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.cells import Part, Source, chosen, named_in
-from collector.ledger.questions.terms import OTHERS, Number, named, plain, summed
+from collector.ledger.questions.cells import Source, chosen, named_in
+from collector.ledger.questions.terms import OTHERS, Number, named, plain, summed, table_of
+from collector.ledger.questions.utc_days import Moved
 
 _CALLS = "all_calls"
 _MOST_NAMES_BY_DAY = 50  # of a filter, which stands in each of its days
@@ -38,8 +38,8 @@ def per_day(
     """
     if group and group == source.dimension and source.leaders is not None and not selection.names(group):
         return _folded(source, source.leaders, sums)
-    has_parts = source.by_day or source.in_utc is not None
-    if has_parts and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY:
+    is_cut = bool(source.by_day) and sum(len(selection.names(name)) for name in DIMENSIONS) <= _MOST_NAMES_BY_DAY
+    if is_cut or source.in_utc is not None:
         by_parts = _day_by_day if source.in_utc is None else _of_utc_days
         found = by_parts(selection, source, group, sums, *only)
         if group:
@@ -92,33 +92,28 @@ def _of_utc_days(
     keys: list[Number] = [literal_column("group_id")] if group else []
 
     def cells(its: Source) -> Select[*tuple[Any, ...]]:
-        """The sums of all cells of a table that are chosen, by name: made once, and cut to one day after the other."""
+        """The sums of all cells of a table that are chosen, by name."""
         found = select(*(_in_table(source.table, its.table, it) for it in columns))
         found = found.where(*(_in_table(source.table, its.table, it) for it in only), *named_in(selection, its))
         return found.add_columns(its.key(group).label("group_id")) if group else found
 
     assert source.in_utc is not None
-    of_days, of_quarters = cells(source.in_utc).where(source.in_utc.where), cells(source).group_by(*keys)
-    day = source.in_utc.day.label("day")
+    of_days, day = cells(source.in_utc).where(source.in_utc.where), source.in_utc.day.label("day")
     every = [of_days.add_columns(day).group_by(literal_column("day"), *keys)]
     if source.moved:
-        moved = union_all(*(_moved(of_quarters, it) for it in source.moved)).cte("moved")
-        ids = [moved.c[key.name] for key in keys]
+        part = table_of("parts_of_days", Moved._fields, source.moved).c
+        of_parts = cells(source).where(source.begun >= part.first, source.begun < part.end)
+        moved = of_parts.add_columns(part.first).group_by(part.first, *keys).cte("moved")
+        ids, its = [moved.c[key.name] for key in keys], moved.c.first == part.first
         less = ((-moved.c[label]).label(label) for label in labels)
         every += [
-            select(*(moved.c[label] for label in labels), *ids, moved.c.day),
-            select(*less, *ids, moved.c.counted_in).where(moved.c.counted_in.is_not(None)),
+            select(*(moved.c[label] for label in labels), *ids, part.day).where(its),
+            select(*less, *ids, part.counted_in).where(its, part.counted_in.is_not(None)),
         ]
     parts = union_all(*every).subquery("parts")
     groups = [parts.c.day, *(parts.c[key.name] for key in keys)]
     added = [func.sum(parts.c[label]).label(label) for label in labels]
     return select(*groups, *added).group_by(*groups).having(func.sum(parts.c[_CALLS]) > 0).subquery("sums")
-
-
-def _moved(of_quarters: Select[*tuple[Any, ...]], it: Part) -> Select[*tuple[Any, ...]]:
-    """Of the sums of quarters those of a part, with its day and the one it is counted in."""
-    counted_in = null() if it.counted_in is None else plain(it.counted_in)
-    return of_quarters.where(it.where).add_columns(plain(it.day).label("day"), counted_in.label("counted_in"))
 
 
 def _in_table(of: FromClause, table: FromClause, value: ColumnElement[Any]) -> ColumnElement[Any]:

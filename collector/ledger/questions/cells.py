@@ -6,8 +6,8 @@ and otherwise in the calls themselves, of which again only some make local days 
 whatever it is: a day, keys that are ids (0: none), and sums.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from functools import partial, reduce
+from collections.abc import Collection, Iterable, Iterator
+from functools import reduce
 from operator import add
 
 import msgspec
@@ -43,7 +43,7 @@ from collector.core.selection import DIMENSIONS, Selection
 from collector.ledger.questions.ask import Kept
 from collector.ledger.questions.leading import LEADERS, leading_users
 from collector.ledger.questions.terms import Number, is_one_of, local_day, local_day_of_noon, plain, zone_id
-from collector.ledger.questions.utc_days import moved, whole_utc_days
+from collector.ledger.questions.utc_days import Moved, moved, whole_utc_days
 from collector.ledger.schema import (
     DIMENSION_CODES,
     calls,
@@ -59,14 +59,6 @@ _QUARTER_US = QUARTER_S * SECOND_US
 _MOST_DAYS = 400  # SQLite takes 500 SELECTs in one statement
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A part of a local day; the day cells of its UTC day are counted in another one, or in none."""
-
-    where: ColumnElement[bool]
-    day: int
-    counted_in: int | None
-
-
 class Source(msgspec.Struct, frozen=True):
     """A table that holds the asked-for calls or sums of them; `where` cuts it to the period."""
 
@@ -78,7 +70,8 @@ class Source(msgspec.Struct, frozen=True):
     leaders: CompoundSelect[tuple[int]] | None = None  # the ids that have a line of their own, where there are many
     whole: ColumnElement[bool] = true()  # with leaders: the same, of all ids together
     in_utc: "Source | None" = None  # of quarters and single calls: the day cells of the whole UTC days among them
-    moved: tuple[Part, ...] = ()  # and what makes the zone's days of those
+    moved: tuple[Moved, ...] = ()  # and what makes the zone's days of those, in the units of `begun`
+    begun: Number = plain(0)  # when a quarter or a call began
 
     def key(self, name: str) -> Number:
         """The id of a dimension, or of "price", "reason", "outcome"; 0 means none."""
@@ -133,7 +126,11 @@ def choose(
         if in_days:
             return _day_cells(usage_days, period)
         quarters = _quarter_cells(period)
-        return _with_utc_days(quarters, period, needed, _quarters) if has_utc else quarters
+        return (
+            _with_utc_days(quarters, period, needed, usage_quarters.c.quarter, tuple(moved(period)))
+            if has_utc
+            else quarters
+        )
     has_users = needed.isdisjoint({"app", "key"})
     if in_days and has_users:
         refuse_pruned(period, _users_from_us(zones, period.zone))
@@ -147,7 +144,7 @@ def choose(
     rows = _rows(period)
     if not (has_utc and has_users) or period.start_us < _users_from_us(zones, "UTC"):
         return rows
-    return _with_utc_days(rows, period, needed, partial(_instants_of_quarters, period))
+    return _with_utc_days(rows, period, needed, _ROWS.c.started_at, tuple(_moved_instants(period)))
 
 
 def _users_from_us(zones: Collection[str], zone: str) -> int:
@@ -210,37 +207,27 @@ def _quarter_cells(period: Period) -> Source:
 
 
 def _with_utc_days(
-    source: Source, period: Period, needed: Collection[str], cut: Callable[[int, int], ColumnElement[bool]]
+    source: Source, period: Period, needed: Collection[str], begun: Number, parts: tuple[Moved, ...]
 ) -> Source:
-    """A source with the day cells of the whole UTC days in it, where there are some and not too many.
-
-    `cut` is the condition that keeps its quarters from one up to another.
-    """
+    """A source with the day cells of the whole UTC days in it, where there are some, and the other parts of days."""
     utc = whole_utc_days(period)
-    parts = tuple(Part(cut(it.first, it.end), it.day, it.counted_in) for it in moved(period))
-    if utc.end_us - utc.start_us < 2 * DAY_S * SECOND_US or len(parts) > _MOST_DAYS:
+    if utc.end_us - utc.start_us < 2 * DAY_S * SECOND_US:
         return source
     table = user_days if "user" in needed else usage_days
     its = _totals(utc, *needed) if len(needed) < 2 else _day_cells(table, utc)
     its_day = local_day_of_noon(its.day, period)
-    return msgspec.structs.replace(source, in_utc=msgspec.structs.replace(its, day=its_day), moved=parts)
-
-
-def _quarters(first: int, end: int) -> ColumnElement[bool]:
-    return and_(usage_quarters.c.quarter >= first, usage_quarters.c.quarter < end)
+    return msgspec.structs.replace(source, in_utc=msgspec.structs.replace(its, day=its_day), moved=parts, begun=begun)
 
 
 def _rows(period: Period) -> Source:
     day = local_day(_ROWS.c.quarter * plain(QUARTER_S), period)
-    return Source(_ROWS, day, _instants(period.start_us, period.end_us))
+    return Source(_ROWS, day, and_(_ROWS.c.started_at >= period.start_us, _ROWS.c.started_at < period.end_us))
 
 
-def _instants(start_us: int, end_us: int) -> ColumnElement[bool]:
-    return and_(_ROWS.c.started_at >= start_us, _ROWS.c.started_at < end_us)
-
-
-def _instants_of_quarters(period: Period, first: int, end: int) -> ColumnElement[bool]:
-    return _instants(max(first * _QUARTER_US, period.start_us), min(end * _QUARTER_US, period.end_us))
+def _moved_instants(period: Period) -> Iterator[Moved]:
+    for it in moved(period):
+        first, end = max(it.first * _QUARTER_US, period.start_us), min(it.end * _QUARTER_US, period.end_us)
+        yield it._replace(first=first, end=end)
 
 
 def _as_cells() -> Subquery:

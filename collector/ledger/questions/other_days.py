@@ -8,11 +8,11 @@ with its beginning.
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Integer, and_, case, column, select, union_all, values
+from sqlalchemy import ColumnElement, and_, case, select, union_all
 
 from collector.core.periods import DAY_S, HOUR_S, QUARTER_S, SECOND_US, Period, day_number, is_whole_days
 from collector.ledger.questions.ask import Question
-from collector.ledger.questions.terms import local_day_of_noon, plain, zone_id
+from collector.ledger.questions.terms import local_day_of_noon, plain, table_of, zone_id
 from collector.ledger.questions.uptime import FIVE_MINUTES, GRAIN_S, HOURS, first_hour
 from collector.ledger.questions.utc_days import Moved, moved, whole_utc_days
 from collector.ledger.schema import health
@@ -50,7 +50,8 @@ def cells_of_days(
     first, end = (day_number(us, "UTC") for us in (utc.start_us, utc.end_us))
     whole = select(local_day_of_noon(h.bucket, period).label("day"), *columns, plain(1).label("times"))
     whole = whole.where(h.grain == zone_id("UTC"), h.bucket >= first, h.bucket < end, only)
-    p = _table([piece for it in moved(period) if apart or it.counted_in is None for piece in _pieces(it)]).c
+    pieces = [piece for it in moved(period) if apart or it.counted_in is None for piece in _pieces(it)]
+    p = table_of("pieces", _Piece._fields, pieces).c
     kept_from = first_hour() * case((h.grain == FIVE_MINUTES, plain(_HOUR * _FIVES)), else_=plain(1))
     is_read = (p.is_cut == 0) | ((h.bucket >= kept_from) == (h.grain == FIVE_MINUTES))
     its = and_(h.grain == p.grain, h.bucket >= p.first, h.bucket < p.end)
@@ -76,8 +77,3 @@ def _cells(first: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
     if end % _HOUR and last >= hour:
         yield FIVE_MINUTES, last * _HOUR * _FIVES, end * _FIVES, True
         yield HOURS, last, last + 1, True
-
-
-def _table(pieces: list[_Piece]) -> CTE:
-    columns = [column(name, Integer) for name in _Piece._fields]
-    return values(*columns, name="pieces", literal_binds=True).data(pieces).cte("pieces")

@@ -1,8 +1,23 @@
 """The words of which questions are made: numbers and ids in SQL, conditions on names, sums with their names."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import BigInteger, ColumnElement, Label, Select, Subquery, case, func, literal_column, or_, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Label,
+    Select,
+    Subquery,
+    case,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    values,
+)
 
 from collector.core.periods import DAY_S, Period, offsets
 from collector.ledger.questions.ask import Question
@@ -34,6 +49,12 @@ def is_one_of(key: Number, dimension: str, values: tuple[str, ...]) -> ColumnEle
 def plain(number: int) -> Number:
     """A number written into the SQL, so that an engine can tell that two expressions are the same."""
     return literal_column(str(number), BigInteger)
+
+
+def table_of(name: str, columns: Sequence[str], rows: Sequence[tuple[int | None, ...]]) -> CTE:
+    """Rows of numbers, at least one, written into the SQL as a table."""
+    its_columns = [column(each, Integer) for each in columns]
+    return values(*its_columns, name=name, literal_binds=True).data(list(rows)).cte(name)
 
 
 def zone_id(zone: str) -> Number:

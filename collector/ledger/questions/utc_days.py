@@ -1,15 +1,14 @@
 """Days of a zone without day cells: the UTC days whose noons they hold, what lies around midnight being moved."""
 
 from collections.abc import Iterator
-
-import msgspec
+from typing import NamedTuple
 
 from collector.core.periods import DAY_S, QUARTER_S, SECOND_US, Period, day_bounds, day_number, days
 
 _DAY_US, _QUARTER_US, _DAY_QUARTERS = DAY_S * SECOND_US, QUARTER_S * SECOND_US, DAY_S // QUARTER_S
 
 
-class Moved(msgspec.Struct, frozen=True):
+class Moved(NamedTuple):
     """Quarters [first, end) of a local day; the day cells of their UTC day are counted in another one, or in none."""
 
     first: int
