@@ -1,7 +1,7 @@
 """Proves that the books agree with themselves: every difference is a sentence that names both numbers.
 
-1. Rows = cells: quarters and users from the rows, days from the quarters, prices and totals from the days, by SQL that
-   shares nothing with ingest.
+1. Rows = cells: quarters and users from the rows, days from the quarters, prices, totals and spans of users from the
+   days, by SQL that shares nothing with ingest.
    Where rows were pruned: rows + pruned = quarters by UTC day, and users = days in sums without users.
 2. Health cells, made anew from the rows in a database of their own; where rows were pruned, by UTC day.
 3. Every cost = its price set x the call's meters, where the call did not come with its cost.
@@ -203,28 +203,36 @@ def _totals(connection: Connection, span: Span) -> Iterator[str]:
 
 
 def _user_spans(connection: Connection, span: Span) -> Iterator[str]:
-    """The spans of users against the user cells."""
-    keys, within = _keys_of(schema.user_spans), span.wider(1).in_steps(max(schema.USER_SPANS)).within("day")
-    spans = _Side("the span", f"SELECT {_columns((*keys, *schema.USER_SUMS))} FROM user_spans WHERE {within}")
-    cells = _Side("the cells", " UNION ALL ".join(_of_users(days, within) for days in schema.USER_SPANS))
-    declared = {zone_id: zone for zone, zone_id in zones(connection).items()}
-    for key, sentence in _differences(connection, cells, spans, keys, schema.USER_SUMS):
-        zone, days, day = declared.get(key[0], key[0]), key[1], format_day(key[2])
-        yield f"{day} in {zone}, span of {days}, {sentence}"
-
-
-def _of_users(days: int, within: str) -> str:
-    """The sums of user cells by spans of so many days; a negative cost is some microdollars and what exceeds them."""
+    """The single days of users against the user cells, longer spans of theirs against the single days."""
+    single, longer = schema.USER_SPANS
     tokens = (" + ".join(METERS[name].column for name in side) for side in (INPUT_TOKENS, OUTPUT_TOKENS))
-    counts = ("calls", "CASE WHEN reason != 0 THEN calls ELSE 0 END", *tokens)
-    sums = (*counts, f"cost / {MICRODOLLAR}", f"cost % {MICRODOLLAR}")
+    cost = (f"cost / {MICRODOLLAR}", f"cost % {MICRODOLLAR}")
+    sums = ("calls", "CASE WHEN reason != 0 THEN calls ELSE 0 END", *tokens, *cost)
+    near = span.wider(1).within("day")
+    yield from _spans(
+        connection, "the cells", _by_span(single, sums, f"user_days WHERE {near}"), f"days = {single} AND {near}"
+    )
+    near = span.wider(1).in_steps(longer).within("day")
+    days = _by_span(longer, schema.USER_SUMS, f"user_spans WHERE days = {single} AND {near}")
+    yield from _spans(connection, "the days", days, f"days != {single} AND {near}")
+
+
+def _spans(connection: Connection, name: str, sql: str, where: str) -> Iterator[str]:
+    """Some spans of users against other sums of the same."""
+    keys, declared = _keys_of(schema.user_spans), {zone_id: zone for zone, zone_id in zones(connection).items()}
+    spans = _Side("the span", f"SELECT {_columns((*keys, *schema.USER_SUMS))} FROM user_spans WHERE {where}")
+    for key, sentence in _differences(connection, _Side(name, sql), spans, keys, schema.USER_SUMS):
+        yield f"{format_day(key[2])} in {declared.get(key[0], key[0])}, span of {key[1]}, {sentence}"
+
+
+def _by_span(days: int, sums: Sequence[str], of: str) -> str:
+    """USER_SUMS of cells by spans of so many days; a negative cost is some microdollars and what exceeds them."""
     summed = ", ".join(f"sum({sql}) AS {name}" for sql, name in zip(sums, schema.USER_SUMS, strict=True))
     carried = f"(picodollars / {MICRODOLLAR} - (picodollars % {MICRODOLLAR} < 0))"
     cost = f"microdollars + {carried}, picodollars - {carried} * {MICRODOLLAR}"
     return (
         f'SELECT zone, {days}, first_day, "user", {_columns(schema.USER_SUMS[:-2])}, {cost} FROM'
-        f' (SELECT zone, day / {days} * {days} AS first_day, "user", {summed} FROM user_days WHERE {within}'
-        " GROUP BY 1, 2, 3)"
+        f' (SELECT zone, day / {days} * {days} AS first_day, "user", {summed} FROM {of} GROUP BY 1, 2, 3)'
     )
 
 

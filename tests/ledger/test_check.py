@@ -54,14 +54,21 @@ CASES = {
         "2026-10-01 in UTC, span of 1, user ann: the cells say tokens_in 1000, the span says 9",
     ],
     **{
-        f"UPDATE user_spans SET {name} = {name} + 1 WHERE user > 0 AND days = {days}": [
-            f"{first} in Europe/Berlin, span of {days}, user ann: the cells say {name} "
+        f"UPDATE user_spans SET {name} = {name} + 1 WHERE user > 0 AND days = 1": [
+            f"2026-10-01 in Europe/Berlin, span of 1, user ann: the cells say {name} "
         ]
-        for days, first in ((1, "2026-10-01"), (8, "2026-09-24"))
         for name in USER_SUMS
     },
-    "DELETE FROM user_spans WHERE days = 8 AND user = 0": ["the cells say calls 4, the span says 0"],
-    "UPDATE user_spans SET day = day + 8 WHERE days = 8 AND user > 0": ["2026-10-02 in UTC, span of 8, "],
+    **{
+        f"UPDATE user_spans SET {name} = {name} + 1 WHERE user > 0 AND days = 8": [
+            f"2026-09-24 in Europe/Berlin, span of 8, user ann: the days say {name} "
+        ]
+        for name in USER_SUMS
+    },
+    "DELETE FROM user_spans WHERE days = 8 AND user = 0": ["the days say calls 4, the span says 0"],
+    "UPDATE user_spans SET day = day + 8 WHERE days = 8 AND user > 0": [
+        "2026-10-02 in UTC, span of 8, user ann: the days say calls 0, the span says 1",
+    ],
     "UPDATE user_spans SET days = 9 WHERE days = 8": ["2026-09-24 in UTC, span of 9, "],
     "UPDATE health SET ok = ok + 1 WHERE grain = 1": [
         "health, grain 1, bucket 497460, model m provider openai: the calls say ok 1, the cell 2",
