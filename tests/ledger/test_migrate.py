@@ -109,7 +109,14 @@ def test_from_every_revision_with_data_in_it_every_total_stays(revision: str, tm
     ("table", "revision"), [("day_totals", "0010"), ("price_days", "0012"), ("user_spans", "0015")]
 )
 def test_cells_that_a_migration_makes_are_those_that_ingest_keeps(table: str, revision: str, tmp_path: Path) -> None:
-    told = "12:00 openai m 1000/200 ok app=shop user=ann\n13:00 openai nobody 1/1 ok\n23:30 dear m 1/1 ok app=blog"
+    told = """
+        12:00 openai m      1000/200 ok app=shop user=ann
+        13:00 openai nobody 1/1      ok
+        23:30 dear   m      1/1      ok app=blog
+        2026-10-04T12:00 openai m 1/1 ok user=ann cost=9999999
+        2026-10-05T12:00 openai m 1/1 ok user=ann cost=3
+        2026-10-06T12:00 openai m 1/1 ok user=bob cost=-7
+    """
     engine = store(tmp_path, calls(told))
     kept = contents(engine)[table]
     with engine.begin() as connection:

@@ -64,6 +64,17 @@ def test_years_in_any_zone_are_answered_as_their_days_are(engine, group):
     assert ask(engine, usage.tokens_per_day, **period, **named) == ask(engine, usage.tokens_per_day, **period)
 
 
+@pytest.mark.parametrize("group", ["", "provider", "user"])
+def test_of_many_days_in_another_zone_no_more_is_asked_than_of_few(engine, group):
+    zone, limits = "Asia/Kathmandu", Limits(row_query_days=400)
+    asked = (
+        usage.meters_per_day(Selection(group=group), parse_period(period, zone, NOW_US), declared_zones(engine), limits)
+        for period in ("2026-10-01..2026-10-06", "2025-10-01..2026-10-06")
+    )
+    few, many = (str(each).count("SELECT") for each in asked)
+    assert few == many
+
+
 def test_spend_per_day_is_exact_and_unpriced_calls_are_counted_apart(engine):
     assert ask(engine, spend.spend_per_day) == [
         {
