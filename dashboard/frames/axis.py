@@ -22,6 +22,11 @@ class Axis(NamedTuple):
         """The label of a bucket."""
         return self.labels[self.keys.index(key)]
 
+    @property
+    def running(self) -> int | None:
+        """The bucket that is still running."""
+        return self.keys[self.labels.index(self.partial)] if self.partial else None
+
 
 def day_axis(period: Period, now_us: int, last: int = 0) -> Axis:
     """One bucket per calendar day of a period; days after today and after the `last` with data are left out."""

@@ -97,10 +97,15 @@ def _limited_share(sums: Tally) -> str:
 
 
 def providers_say(by_provider: Tallies, axis: Axis) -> str:
-    """The sentence above the strips: how many were down, and what is left to the table."""
-    down = sum(any(tally.uptime.status() == Status.DOWN for tally in each.values()) for each in by_provider.values())
+    """The sentence above the strips: how many were down, in a bucket that still runs apart, and what the table has."""
+    down = [
+        {key for key, tally in each.items() if tally.uptime.status() == Status.DOWN} for each in by_provider.values()
+    ]
+    whole_ones, running = sum(bool(keys - {axis.running}) for keys in down), sum(axis.running in keys for keys in down)
     total = texts.count(len(by_provider), "provider")
-    words = f"{f'{down} of {total}' if down else 'No provider was'} down over {axis.span}"
+    found = ((whole_ones, f"over {axis.span}"), (running, "in the last bucket, so far"))
+    words = "; ".join(f"{count} of {total} down {where}" for count, where in found if count)
+    words = words or f"No provider was down over {axis.span}"
     hidden = len(by_provider) - MOST_STRIPS
     return f"{words}; {hidden} more are in the table" if hidden > 0 else words
 

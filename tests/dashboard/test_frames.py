@@ -173,6 +173,9 @@ def test_providers_that_were_down_are_counted(three_days: Axis) -> None:
     rows = [Tried(DAY, "a", 100), Tried(DAY, "b", 5, 15), Tried(DAY + 1, "b", 50)]
     assert uptime.providers_say(uptime.tallies(rows), three_days) == "1 of 2 providers down over a whole day"
     assert uptime.providers_say(uptime.tallies(rows[:1]), three_days) == "No provider was down over a whole day"
+    today = uptime.tallies([Tried(DAY, "a", 100), Tried(three_days.keys[-1], "a", 5, 15)])
+    assert three_days.running == three_days.keys[-1]
+    assert uptime.providers_say(today, three_days) == "1 of 1 provider down in the last bucket, so far"
 
 
 class Ended(NamedTuple):

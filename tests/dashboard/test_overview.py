@@ -137,7 +137,7 @@ def test_unpriced_is_its_own_total_and_no_spend(tab: Tab) -> None:
 def test_a_provider_that_was_down_all_day_is_not_hidden(tab: Tab) -> None:
     app = tab("down all day")
     assert cards(app)["Uptime, routed"] == cards(app)["Uptime, first try"] == "0%"
-    assert "1 of 1 provider down over a whole day" in words(app)
+    assert "1 of 1 provider down in the last bucket, so far" in words(app)
     assert "199 provider fault" in words(app)
 
 
