@@ -19,6 +19,7 @@ from collector.core.periods import (
     format_day,
     parse_day,
     parse_period,
+    previous,
 )
 from collector.core.selection import Selection
 from collector.ledger.check import check
@@ -163,6 +164,13 @@ def test_users_of_any_days_are_the_sums_of_their_rows(spread, first, count, zone
     answer = rows(engine, usage.used_by_name(Selection(group="user"), period, declared_zones(engine), LIMITS))
     found = {row.group: [*row[2:6], row.microdollars * 10**6 + row.picodollars] for row in answer}
     assert found == summed(pairs, ("calls", "unpriced_calls", "tokens_in", "tokens_out", "cost"))
+
+
+@pytest.mark.parametrize("question", [usage.used_by_name, usage.tokens_per_day])
+def test_a_date_that_a_zone_skipped_has_no_users(question, tmp_path):
+    engine = store(tmp_path, tables.calls("12:00 openai m 1/0 ok user=u"), ["Pacific/Apia"])
+    skipped = previous(parse_period("2011-12-31", "Pacific/Apia", NOW_US))
+    assert rows(engine, question(Selection(group="user"), skipped, declared_zones(engine), LIMITS)) == []
 
 
 def test_what_a_user_costs_may_be_more_than_64_bits_hold(tmp_path):

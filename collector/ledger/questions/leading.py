@@ -33,10 +33,13 @@ def user_sums(period: Period, sums: Mapping[str, Number]) -> Question:
 
 
 def _spans(period: Period) -> list[tuple[int, int, int]]:
-    """The spans that make up a period: of which length, and from which day up to which other one they begin."""
+    """The spans that make up a period: of which length, and from which day up to which other one they begin.
+
+    At least one; of a period without days, such as a date that the zone skipped, it is none of any day.
+    """
     (single, longer), zone = USER_SPANS, period.zone
     first, end = (day_number(us, zone) for us in (period.start_us, period.end_us))
     begin = min(-(-first // longer) * longer, end)
     until = max(end // longer * longer, begin)
     spans = ((single, first, begin), (longer, begin, until), (single, until, end))
-    return [(length, start, stop) for length, start, stop in spans if start < stop]
+    return [it for it in spans if it[1] < it[2]] or [spans[0]]
