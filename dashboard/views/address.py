@@ -29,9 +29,10 @@ def settle(page: str, names: Collection[str]) -> bool:
     has_moved, sent = st.session_state.get(_PAGE) != page, _sent()
     is_told = has_moved or is_history() or sent not in st.session_state[_PAST]
     if has_moved:
-        st.session_state[_PAGE], st.session_state[_PAST] = page, []
+        st.session_state[_PAST] = []
         sent = carried(sent, st.session_state.get(_KEPT, {}), names)
     write(sent if is_told else {})
+    st.session_state[_PAGE] = page  # only now: a click may end the script in any line before, and it begins again
     return is_told
 
 
@@ -64,15 +65,15 @@ def pairs() -> list[tuple[str, str]]:
 def write(values: Mapping[str, list[str]]) -> None:
     """Puts values into the address; an empty list takes its name out of it."""
     its, past = {**stated(), **values}, st.session_state[_PAST]
+    if its not in past:
+        st.session_state[_PAST] = [*past, its][-MOST_PAST:]
+    st.session_state[_STATED] = its  # before it is told, in any line of which a click may end the script
     for name, wanted in its.items():
         if st.query_params.get_all(name) != wanted:
             if wanted:
                 st.query_params[name] = wanted
             else:
                 st.query_params.pop(name, None)
-    st.session_state[_STATED] = its
-    if its not in past:
-        st.session_state[_PAST] = [*past, its][-MOST_PAST:]
 
 
 def keep(names: Collection[str]) -> None:

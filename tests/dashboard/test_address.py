@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+import pytest
+import streamlit as st
+from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
 from streamlit.testing.v1 import AppTest
 
 from dashboard.views import address
@@ -60,3 +63,26 @@ def test_the_model_of_its_page_is_no_filter_elsewhere(tab: Tab) -> None:
     app.query_params.clear()
     app.switch_page("views/model.py").run()
     assert app.selectbox(key="one_model").value == "openai/gpt-4o-mini"
+
+
+def test_a_page_that_a_click_cut_short_takes_over_what_was_chosen_all_the_same(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = tab("demo", period="7d")
+    app.query_params.clear()
+    with monkeypatch.context() as its:
+        its.setattr(address, "write", lambda values: st.stop())
+        app.switch_page("views/spend.py").run()
+    app.run()
+    assert app.query_params["period"] == "7d"
+    assert app.button_group(key="period").value == "7d"
+
+
+def test_a_choice_whose_telling_is_cut_short_is_told_afterwards(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = tab("demo")
+    with monkeypatch.context() as its:
+        its.setattr(QueryParamsProxy, "__setitem__", lambda *_: st.stop())
+        app.button_group(key="split").set_value("app").run()
+    app.run()
+    assert app.query_params == {"group": "app"}
+    assert app.button_group(key="split").value == "app"
