@@ -65,8 +65,7 @@ def pairs() -> list[tuple[str, str]]:
 def write(values: Mapping[str, list[str]]) -> None:
     """Puts values into the address; an empty list takes its name out of it."""
     its, past = {**stated(), **values}, st.session_state[_PAST]
-    if its not in past:
-        st.session_state[_PAST] = [*past, its][-MOST_PAST:]
+    st.session_state[_PAST] = [*(it for it in past if it != its), its][-MOST_PAST:]
     st.session_state[_STATED] = its  # before it is told, in any line of which a click may end the script
     for name, wanted in its.items():
         if st.query_params.get_all(name) != wanted:

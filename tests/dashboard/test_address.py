@@ -86,3 +86,13 @@ def test_a_choice_whose_telling_is_cut_short_is_told_afterwards(tab: Tab, monkey
     app.run()
     assert app.query_params == {"group": "app"}
     assert app.button_group(key="split").value == "app"
+
+
+def test_of_many_addresses_that_a_page_had_the_last_one_is_known(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "MOST_PAST", 2)
+    app = tab("demo")
+    for period in ("7d", "30d", "90d"):
+        app.button_group(key="period").set_value(period).run()
+    app.query_params.clear()  # sent with a click before 90d was answered
+    app.selectbox(key="compare").set_value("nothing").run()
+    assert app.query_params == {"period": "90d", "compare": "nothing"}
