@@ -67,6 +67,7 @@ def asked(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
         stated = from_query(address.pairs(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
     except UsageError as error:
+        address.forget()
         st.title(title, anchor=False)
         st.warning("This address cannot be shown.")
         st.text(str(error))
