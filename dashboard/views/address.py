@@ -36,11 +36,6 @@ def settle(page: str, names: Collection[str]) -> bool:
     return is_told
 
 
-def forget() -> None:
-    """Takes an address that this page had before for a new one: what is shown leaves nothing else to choose."""
-    st.session_state[_PAST] = [stated()]
-
-
 def is_history() -> bool:
     """Whether the browser went back or forth."""
     context = get_script_run_ctx()

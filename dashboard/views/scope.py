@@ -67,11 +67,10 @@ def asked(settings: Settings, title: str, kind: Kind, who: Who) -> Scope | None:
         stated = from_query(address.pairs(), settings.zone)
         period_of(stated, cached.now_us(), settings.limits.max_query_days)
     except UsageError as error:
-        address.forget()
         st.title(title, anchor=False)
         st.warning("This address cannot be shown.")
         st.text(str(error))
-        st.page_link("views/overview.py", label="Start over")
+        st.html('<a href="/" target="_self">Start over</a>')
         return None
     if is_new:
         _set_controls(stated)

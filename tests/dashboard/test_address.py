@@ -96,21 +96,3 @@ def test_of_many_addresses_that_a_page_had_the_last_one_is_known(tab: Tab, monke
     app.query_params.clear()  # sent with a click before 90d was answered
     app.selectbox(key="compare").set_value("nothing").run()
     assert app.query_params == {"period": "90d", "compare": "nothing"}
-
-
-def test_one_starts_over_as_often_as_one_goes_back_to_an_address_that_cannot_be_shown(
-    tab: Tab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = tab("demo", period="9x")
-    for _ in range(2):
-        app.query_params.clear()
-        app.run()
-        assert not app.warning
-        app.query_params["period"] = "9x"  # as the browser sends it until it is told of another address
-        app.run()
-        assert not app.warning
-        app.query_params["period"] = "9x"
-        with monkeypatch.context() as its:
-            its.setattr(address, "is_history", lambda: True)
-            app.run()
-        assert app.warning

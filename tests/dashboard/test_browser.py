@@ -98,6 +98,21 @@ def test_every_page_has_an_address_of_its_own(browser: Browser, address: str, re
         assert tab.wrong == []
 
 
+def test_one_starts_over_from_an_address_that_cannot_be_shown_also_after_going_back(
+    browser: Browser, address: str
+) -> None:
+    tab = Tab(browser)
+    page = tab.page
+    page.goto(f"{address}/?period=9x")
+    for _ in range(2):
+        page.get_by_role("link", name="Start over").click()
+        page.wait_for_url(f"{address}/")
+        tab.drawn(3)
+        page.go_back()
+        expect(page.get_by_text("This address cannot be shown")).to_be_visible(timeout=30_000)
+    assert tab.wrong == []
+
+
 def test_only_loopback_names_are_answered(address: str) -> None:
     port = address.rsplit(":", 1)[1]
     for path in ("/", "/export.csv", "/healthz"):
