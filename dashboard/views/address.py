@@ -27,13 +27,17 @@ def settle(page: str, names: Collection[str]) -> bool:
     True when the controls have to be set to the address.
     """
     has_moved, sent = st.session_state.get(_PAGE) != page, _sent()
-    is_told = has_moved or is_history() or sent not in st.session_state[_PAST]
+    is_told = has_moved or not _is_old(sent)
     if has_moved:
         st.session_state[_PAST] = []
         sent = carried(sent, st.session_state.get(_KEPT, {}), names)
     write(sent if is_told else {})
     st.session_state[_PAGE] = page  # only now: a click may end the script in any line before, and it begins again
     return is_told
+
+
+def _is_old(sent: Values) -> bool:
+    return sent in st.session_state[_PAST] and not is_history()
 
 
 def is_history() -> bool:
@@ -64,7 +68,8 @@ def pairs() -> list[tuple[str, str]]:
 
 def write(values: Mapping[str, list[str]]) -> None:
     """Puts values into the address; an empty list takes its name out of it."""
-    its, past = {**stated(), **values}, st.session_state[_PAST]
+    was, sent, past = stated(), _sent(), st.session_state[_PAST]
+    its, is_late = {**was, **values}, was != sent and _is_old(sent)
     st.session_state[_PAST] = [*(it for it in past if it != its), its][-MOST_PAST:]
     st.session_state[_STATED] = its  # before it is told, in any line of which a click may end the script
     for name, wanted in its.items():
@@ -73,6 +78,8 @@ def write(values: Mapping[str, list[str]]) -> None:
                 st.query_params[name] = wanted
             else:
                 st.query_params.pop(name, None)
+    if is_late:  # the browser was told of another address since it sent this one
+        st.query_params.update()
 
 
 def keep(names: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from tests.dashboard.browser import Tab
 
 AT_REST = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
-MODEL, APP, KEY = 1, 3, 4  # places among the choices
+MODEL, PROVIDER, APP, KEY = 1, 2, 3, 4  # places among the choices
 SETTLED_MS = 800  # all of a run has come, and what the browser asks for on its own after it
 
 
@@ -109,4 +109,22 @@ def test_a_period_chosen_before_the_one_before_it_is_answered_stays_chosen(tab: 
     tab.page.go_back()
     tab.page.wait_for_url("**period=7d**")
     expect(tab.page.get_by_role("radio", name="7d")).to_be_checked()
+    assert tab.wrong == []
+
+
+def test_what_is_chosen_again_before_the_answer_to_another_choice_is_what_the_address_says(
+    tab: Tab, address: str
+) -> None:
+    line = Line(tab.page)
+    by = groups(tab, address)
+    by.nth(PROVIDER).click()
+    at_rest(tab.page)
+    line.holds_answers = True
+    for n in (MODEL, PROVIDER):
+        by.nth(n).click()
+        tab.page.wait_for_timeout(SETTLED_MS)
+    line.release()
+    at_rest(tab.page)
+    expect(by.nth(PROVIDER)).to_be_checked()
+    tab.page.wait_for_url("**group=provider**", timeout=2_000)
     assert tab.wrong == []
