@@ -37,13 +37,10 @@ def settle(page: str, names: Collection[str]) -> bool:
 
 
 def _is_old(sent: Values) -> bool:
-    return sent in st.session_state[_PAST] and not is_history()
-
-
-def is_history() -> bool:
-    """Whether the browser went back or forth."""
+    """Whether this page had an address before, and the browser did not go back or forth to it."""
     context = get_script_run_ctx()
-    return context is not None and context.is_history_navigation
+    is_history = context is not None and context.is_history_navigation
+    return not is_history and sent in st.session_state[_PAST]
 
 
 def carried(asked: Values, kept: Mapping[str, list[str]], names: Collection[str]) -> Values:
@@ -73,7 +70,7 @@ def write(values: Mapping[str, list[str]]) -> None:
     st.session_state[_PAST] = [*(it for it in past if it != its), its][-MOST_PAST:]
     st.session_state[_STATED] = its  # before it is told, in any line of which a click may end the script
     for name, wanted in its.items():
-        if st.query_params.get_all(name) != wanted:
+        if sent[name] != wanted:
             if wanted:
                 st.query_params[name] = wanted
             else:

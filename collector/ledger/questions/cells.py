@@ -126,11 +126,9 @@ def choose(
         if in_days:
             return _day_cells(usage_days, period)
         quarters = _quarter_cells(period)
-        return (
-            _with_utc_days(quarters, period, needed, usage_quarters.c.quarter, tuple(moved(period)))
-            if has_utc
-            else quarters
-        )
+        if not has_utc:
+            return quarters
+        return _with_utc_days(quarters, period, needed, usage_quarters.c.quarter, tuple(moved(period)))
     has_users = needed.isdisjoint({"app", "key"})
     if in_days and has_users:
         refuse_pruned(period, _users_from_us(zones, period.zone))
